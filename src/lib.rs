@@ -1,0 +1,9 @@
+//! Postern answers one question for a reverse proxy: may this request pass, and as whom?
+//!
+//! The rooms of the house. Each imports only rooms above it in this list; `tests/it/architecture.rs` holds it to that.
+//!
+//! | room | what happens there |
+//! | --- | --- |
+//! | [`model`] | the nouns: request, path, host, client address, identity, decision, response, record, problem |
+
+pub mod model;

@@ -1,0 +1,16 @@
+//! The nouns every room speaks: pure data and the strict parsers that build it. Imports nothing of ours.
+
+pub mod client_ip;
+pub mod decision;
+pub mod dialect;
+pub mod header;
+pub mod host;
+pub mod identity;
+pub mod network;
+pub mod path;
+pub mod problem;
+pub mod reason;
+pub mod record;
+pub mod request;
+pub mod response;
+pub mod secret;

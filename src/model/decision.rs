@@ -1,0 +1,109 @@
+//! The verdict on one request.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::model::identity::Principal;
+use crate::model::problem::Place;
+use crate::model::reason::Reason;
+
+/// Allow or deny. Deny is the default of everything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Effect {
+    Allow,
+    #[default]
+    Deny,
+}
+
+impl Effect {
+    /// Every effect: the closed label set of the metrics.
+    pub const ALL: [Effect; 2] = [Effect::Allow, Effect::Deny];
+
+    /// `allow` or `deny`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Effect::Allow => "allow",
+            Effect::Deny => "deny",
+        }
+    }
+}
+
+/// The name and place of a configured route, shared by everything that mentions it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RouteId {
+    /// The host key it stands under, or `defaults`.
+    pub host: Arc<str>,
+    /// Its `name`, or its path pattern.
+    pub name: Arc<str>,
+    pub place: Place,
+}
+
+impl fmt::Display for RouteId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.host, self.name)
+    }
+}
+
+/// The verdict: whether, why, by which route, and for whom.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    pub reason: Reason,
+    /// The route that decided, when one was found.
+    pub route: Option<Arc<RouteId>>,
+    /// The line that decided: a gate, a condition, the route, or the host block.
+    pub place: Option<Place>,
+    pub principal: Principal,
+}
+
+impl Decision {
+    /// A denial before anybody was identified.
+    pub fn deny(reason: Reason) -> Decision {
+        Decision { reason, route: None, place: None, principal: Principal::Anonymous }
+    }
+
+    /// Follows from the reason alone, so the two can never disagree.
+    pub fn effect(&self) -> Effect {
+        if self.reason.allows() { Effect::Allow } else { Effect::Deny }
+    }
+}
+
+/// A name for one decision: 26 characters of Crockford base 32, sortable by time.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DecisionId(pub u128);
+
+impl fmt::Display for DecisionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+        let mut text = [b'0'; 26];
+        let mut rest = self.0;
+        for slot in text.iter_mut().rev() {
+            *slot = ALPHABET[(rest & 31) as usize];
+            rest >>= 5;
+        }
+        f.write_str(std::str::from_utf8(&text).unwrap_or("0"))
+    }
+}
+
+impl fmt::Debug for DecisionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decision_ids_are_26_sortable_characters() {
+        assert_eq!(DecisionId(0).to_string(), "0".repeat(26));
+        assert_eq!(DecisionId(u128::MAX).to_string(), format!("7{}", "Z".repeat(25)));
+        assert!(DecisionId(31).to_string() < DecisionId(32).to_string());
+    }
+
+    #[test]
+    fn the_effect_follows_from_the_reason() {
+        assert_eq!(Decision::deny(Reason::Internal).effect(), Effect::Deny);
+        assert_eq!(Effect::default(), Effect::Deny);
+    }
+}

@@ -1,0 +1,132 @@
+//! Request headers as a list of octets, and header text that is safe to send.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// The client's header fields as the dialect saw them: lower-case names, values as octets, order kept.
+#[derive(Clone, Debug, Default)]
+pub struct Headers<'w> {
+    fields: Vec<(Cow<'w, str>, &'w [u8])>,
+    joined: bool,
+}
+
+impl<'w> Headers<'w> {
+    /// An empty list; `joined` says that the proxy has already joined repeated fields with `,`
+    /// (Envoy's `headers` map, and its HTTP service).
+    pub fn new(joined: bool) -> Headers<'w> {
+        Headers { fields: Vec::new(), joined }
+    }
+
+    /// Add one field. The name is lower-cased when it is not already.
+    pub fn push(&mut self, name: &'w str, value: &'w [u8]) {
+        let name = if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            Cow::Owned(name.to_ascii_lowercase())
+        } else {
+            Cow::Borrowed(name)
+        };
+        self.fields.push((name, value));
+    }
+
+    /// Has the proxy joined repeated fields with `,`?
+    pub fn joined(&self) -> bool {
+        self.joined
+    }
+
+    /// Every field in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &'w [u8])> {
+        self.fields.iter().map(|(name, value)| (name.as_ref(), *value))
+    }
+
+    /// Every value of the field with this lower-case name.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'w [u8]> + 'a {
+        self.fields.iter().filter(move |(field, _)| field == name).map(|(_, value)| *value)
+    }
+
+    /// The one value of a field.
+    pub fn one(&self, name: &str) -> Single<'w> {
+        let mut values = self.all(name);
+        match (values.next(), values.next()) {
+            (None, _) => Single::Absent,
+            (Some(value), None) => Single::One(value),
+            (Some(_), Some(_)) => Single::Many,
+        }
+    }
+}
+
+/// What a field that should stand once was found to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Single<'w> {
+    Absent,
+    One(&'w [u8]),
+    Many,
+}
+
+/// Text that fits a header value everywhere: octets 0x20–0x7E, no space at either end, never empty.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HeaderText(String);
+
+impl HeaderText {
+    /// `None` when an octet does not fit. This is the only door a value leaves by.
+    pub fn new(text: impl Into<String>) -> Option<HeaderText> {
+        let text = text.into();
+        let fits = !text.is_empty()
+            && text.bytes().all(|byte| matches!(byte, 0x20..=0x7E))
+            && !text.starts_with(' ')
+            && !text.ends_with(' ');
+        fits.then_some(HeaderText(text))
+    }
+
+    /// The text itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for HeaderText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<HeaderText> for http::HeaderValue {
+    fn from(text: HeaderText) -> http::HeaderValue {
+        // 0x20–0x7E is a subset of what `HeaderValue` takes, so this cannot fail; if it ever did, nothing is sent.
+        http::HeaderValue::from_str(&text.0).unwrap_or_else(|_| http::HeaderValue::from_static(""))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn header_text_takes_printable_ascii_only() {
+        for (text, fits) in [
+            ("alice", true),
+            ("Alice Example", true),
+            ("~!@", true),
+            ("", false),
+            (" a", false),
+            ("a ", false),
+            ("a\tb", false),
+            ("a\r\nb", false),
+            ("a\0", false),
+            ("\u{7f}", false),
+            ("é", false),
+        ] {
+            assert_eq!(HeaderText::new(text).is_some(), fits, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn repeated_fields_are_seen_as_many() {
+        let mut headers = Headers::new(false);
+        headers.push("X-A", b"1");
+        headers.push("x-b", b"2");
+        headers.push("x-a", b"3");
+        assert_eq!(headers.one("x-a"), Single::Many);
+        assert_eq!(headers.one("x-b"), Single::One(b"2"));
+        assert_eq!(headers.one("x-c"), Single::Absent);
+        assert_eq!(headers.all("x-a").collect::<Vec<_>>(), [b"1", b"3"]);
+    }
+}

@@ -1,0 +1,278 @@
+//! The path of a request: refused when no route can want it, marked where servers disagree about it.
+//!
+//! Proxies and applications resolve odd paths in different ways, and most bypasses live in that difference. So a
+//! path with a hazard has several *readings*, one for each thing a backend might make of it; a policy must allow
+//! them all. The upstream path is never rewritten.
+
+pub mod escape;
+pub mod reading;
+
+use std::borrow::Cow;
+
+use thiserror::Error;
+
+use crate::model::path::reading::Reading;
+
+/// The longest request target that is judged, in octets.
+pub const MAX_TARGET: usize = 8 * 1024;
+
+/// A request path without its query.
+#[derive(Clone, Debug)]
+pub struct Path<'w> {
+    raw: &'w str,
+    query: Option<&'w str>,
+    hazards: Hazards,
+    /// `None` for a plain path: its segments are simply those of `raw`.
+    canonical: Option<Vec<Vec<u8>>>,
+}
+
+/// Why a target is refused whatever the policy says.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum PathError {
+    #[error("target is longer than {MAX_TARGET} octets")]
+    TooLong,
+    #[error("target does not start with `/`")]
+    NotOrigin,
+    #[error("target holds an octet outside 0x21-0x7E")]
+    Octet,
+    #[error("target holds `#`")]
+    Fragment,
+    #[error("path holds `%` without two hexadecimal digits")]
+    Escape,
+    #[error("path holds an escaped control character")]
+    Control,
+    #[error("path is not UTF-8 once decoded")]
+    Utf8,
+    #[error("path holds a backslash, raw or encoded")]
+    Backslash,
+    #[error("path holds a dot segment with `;`")]
+    DotParameter,
+    #[error("path climbs above the root")]
+    AboveRoot,
+}
+
+/// What in a path servers are known to disagree about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hazards(u8);
+
+impl Hazards {
+    /// `.` or `..` segments, raw or encoded.
+    pub const DOTS: Hazards = Hazards(1);
+    /// Two slashes in a row.
+    pub const SLASHES: Hazards = Hazards(2);
+    /// `;`, raw or `%3b`.
+    pub const PARAMETER: Hazards = Hazards(4);
+    /// `%2f`.
+    pub const ENCODED_SLASH: Hazards = Hazards(8);
+    /// `%25` followed by two hexadecimal digits.
+    pub const DOUBLE_ENCODING: Hazards = Hazards(16);
+    /// An upper-case ASCII letter, raw or encoded.
+    pub const UPPER_CASE: Hazards = Hazards(32);
+
+    /// Is any of these marked?
+    pub fn any(self, of: Hazards) -> bool {
+        self.0 & of.0 != 0
+    }
+
+    /// Is nothing marked?
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The names of what is marked, for `explain`.
+    pub fn names(self) -> Vec<&'static str> {
+        [
+            (Hazards::DOTS, "dot segment"),
+            (Hazards::SLASHES, "repeated slash"),
+            (Hazards::PARAMETER, "`;`"),
+            (Hazards::ENCODED_SLASH, "`%2f`"),
+            (Hazards::DOUBLE_ENCODING, "double encoding"),
+            (Hazards::UPPER_CASE, "upper-case letter"),
+        ]
+        .into_iter()
+        .filter(|(hazard, _)| self.any(*hazard))
+        .map(|(_, name)| name)
+        .collect()
+    }
+
+    fn mark(&mut self, hazard: Hazards) {
+        self.0 |= hazard.0;
+    }
+}
+
+impl std::ops::BitOr for Hazards {
+    type Output = Hazards;
+
+    fn bitor(self, other: Hazards) -> Hazards {
+        Hazards(self.0 | other.0)
+    }
+}
+
+impl<'w> Path<'w> {
+    /// Read a request target (path and query), or say why no route can want it. One scan when nothing is odd.
+    pub fn parse(target: &'w str) -> Result<Path<'w>, PathError> {
+        if target.len() > MAX_TARGET {
+            return Err(PathError::TooLong);
+        }
+        if !target.starts_with('/') {
+            return Err(PathError::NotOrigin);
+        }
+        for byte in target.bytes() {
+            match byte {
+                b'#' => return Err(PathError::Fragment),
+                0x21..=0x7E => {}
+                _ => return Err(PathError::Octet),
+            }
+        }
+        let (raw, query) = match target.split_once('?') {
+            Some((raw, query)) => (raw, Some(query)),
+            None => (target, None),
+        };
+        let hazards = scan(raw)?;
+        let plain = hazards.is_empty() && !raw.contains('%');
+        let mut path = Path { raw, query, hazards, canonical: None };
+        if !plain {
+            let readings = reading::all(raw, hazards)?;
+            path.canonical = readings.into_iter().next();
+        }
+        Ok(path)
+    }
+
+    /// The path as the client sent it.
+    pub fn raw(&self) -> &'w str {
+        self.raw
+    }
+
+    /// The query as the client sent it, without `?`.
+    pub fn query(&self) -> Option<&'w str> {
+        self.query
+    }
+
+    /// What servers may disagree about in this path.
+    pub fn hazards(&self) -> Hazards {
+        self.hazards
+    }
+
+    /// `%2f` and double encoding pass only where a route opts in.
+    pub fn needs_opt_in(&self) -> bool {
+        self.hazards.any(Hazards::ENCODED_SLASH | Hazards::DOUBLE_ENCODING)
+    }
+
+    /// Decoded once, slashes merged, dots resolved, the rest kept: the reading that names the route, and the one
+    /// that identity, limits and the log use.
+    pub fn canonical(&self) -> Reading<'_> {
+        let segments = match &self.canonical {
+            Some(segments) => segments.iter().map(|segment| Cow::Borrowed(segment.as_slice())).collect(),
+            None => plain_segments(self.raw),
+        };
+        Reading::new(segments, false)
+    }
+
+    /// The canonical reading as text, escaped where it must be.
+    pub fn canonical_text(&self) -> Cow<'w, str> {
+        match &self.canonical {
+            None => Cow::Borrowed(self.raw),
+            Some(segments) => {
+                let mut text = String::with_capacity(self.raw.len());
+                for segment in segments {
+                    text.push('/');
+                    escape::encode(segment, &mut text);
+                }
+                if text.is_empty() || self.raw.ends_with('/') && !text.ends_with('/') {
+                    text.push('/');
+                }
+                Cow::Owned(text)
+            }
+        }
+    }
+
+    /// Every other thing a backend might make of this path. `fold` adds the readings of servers that ignore case.
+    pub fn other_readings(&self, fold: bool) -> Vec<Reading<'static>> {
+        let canonical = self.canonical();
+        let mut readings: Vec<Reading<'static>> = Vec::new();
+        let hazards_besides_case = self.hazards.any(
+            Hazards::DOTS | Hazards::SLASHES | Hazards::PARAMETER | Hazards::ENCODED_SLASH | Hazards::DOUBLE_ENCODING,
+        );
+        let kept = if hazards_besides_case {
+            // `parse` has refused what cannot be read, so this cannot fail; were it to, the empty list would be
+            // short of readings, so the canonical one stands in and the failure shows as an empty path.
+            reading::all(self.raw, self.hazards).unwrap_or_else(|_| vec![vec![Vec::new()]])
+        } else {
+            vec![canonical.segments().iter().map(|segment| segment.to_vec()).collect()]
+        };
+        for (index, segments) in kept.into_iter().enumerate() {
+            if fold {
+                let folded = segments.iter().map(|segment| Cow::Owned(segment.to_ascii_lowercase())).collect();
+                readings.push(Reading::new(folded, true));
+            }
+            if index > 0 {
+                readings.push(Reading::new(segments.into_iter().map(Cow::Owned).collect(), false));
+            }
+        }
+        readings
+    }
+}
+
+fn plain_segments(raw: &str) -> Vec<Cow<'_, [u8]>> {
+    let mut segments: Vec<_> = raw[1..].split('/').map(|segment| Cow::Borrowed(segment.as_bytes())).collect();
+    if segments.last().is_some_and(|segment| segment.is_empty()) {
+        segments.pop();
+    }
+    segments
+}
+
+/// One pass over the raw path: refuse what no route can want, mark what servers disagree about.
+fn scan(raw: &str) -> Result<Hazards, PathError> {
+    let mut hazards = Hazards::default();
+    let mut segments = raw[1..].split('/').peekable();
+    while let Some(segment) = segments.next() {
+        if segment.is_empty() && segments.peek().is_some() {
+            hazards.mark(Hazards::SLASHES);
+        }
+        if segment.bytes().all(is_unremarkable) && !segment.starts_with('.') {
+            continue;
+        }
+        let decoded = escape::decode(segment)?;
+        inspect(&decoded, &mut hazards)?;
+        if hazards.any(Hazards::DOUBLE_ENCODING) {
+            let twice = escape::decode_again(&decoded)?;
+            inspect(&twice, &mut hazards)?;
+        }
+    }
+    Ok(hazards)
+}
+
+fn is_unremarkable(byte: u8) -> bool {
+    !byte.is_ascii_uppercase() && !matches!(byte, b'%' | b'\\' | b';')
+}
+
+fn inspect(decoded: &[u8], hazards: &mut Hazards) -> Result<(), PathError> {
+    if decoded.contains(&b'\\') {
+        return Err(PathError::Backslash);
+    }
+    for part in decoded.split(|byte| *byte == b'/') {
+        match part {
+            b"." | b".." => hazards.mark(Hazards::DOTS),
+            [b'.', b';', ..] | [b'.', b'.', b';', ..] => return Err(PathError::DotParameter),
+            _ => {}
+        }
+    }
+    for byte in decoded {
+        match byte {
+            b'/' => hazards.mark(Hazards::ENCODED_SLASH),
+            b';' => hazards.mark(Hazards::PARAMETER),
+            b'A'..=b'Z' => hazards.mark(Hazards::UPPER_CASE),
+            _ => {}
+        }
+    }
+    let percent_again = decoded
+        .windows(3)
+        .any(|window| matches!(window, [b'%', high, low] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit()));
+    if percent_again {
+        hazards.mark(Hazards::DOUBLE_ENCODING);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

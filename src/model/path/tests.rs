@@ -1,0 +1,143 @@
+use super::*;
+
+fn canonical(target: &str) -> Result<String, PathError> {
+    Path::parse(target).map(|path| path.canonical().text())
+}
+
+fn readings(target: &str) -> Vec<String> {
+    let path = Path::parse(target).unwrap_or_else(|error| panic!("{target}: {error}"));
+    let mut all: Vec<String> = path.other_readings(false).iter().map(Reading::text).collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+#[test]
+fn ordinary_paths_are_plain() {
+    for (target, want) in [
+        ("/", "/"),
+        ("/a/b", "/a/b"),
+        ("/a/b/", "/a/b"),
+        ("/a?b=c", "/a"),
+        ("/?q=100%", "/"),
+        ("/a?", "/a"),
+        ("/a%20b", "/a%20b"),
+        ("/caf%c3%a9", "/caf%C3%A9"),
+        ("/%40admin", "/@admin"),
+        ("/v1%3Aadmin", "/v1:admin"),
+        ("/a+b~c@d:e!f,g(h)[i]|'*=&$", "/a+b~c@d:e!f,g(h)%5Bi%5D%7C'*=&$"),
+        ("/a.b/.well-known/x..y/...", "/a.b/.well-known/x..y/..."),
+        ("/100%25", "/100%25"),
+    ] {
+        let path = Path::parse(target).unwrap_or_else(|error| panic!("{target}: {error}"));
+        assert!(path.hazards().is_empty(), "{target}: {:?}", path.hazards().names());
+        assert_eq!(path.canonical().text(), want, "{target}");
+        assert!(path.other_readings(false).is_empty(), "{target}");
+    }
+}
+
+#[test]
+fn what_no_route_can_want_is_refused() {
+    for (target, want) in [
+        ("", PathError::NotOrigin),
+        ("*", PathError::NotOrigin),
+        ("a/b", PathError::NotOrigin),
+        ("http://x.test/", PathError::NotOrigin),
+        ("/a b", PathError::Octet),
+        ("/a\u{7f}", PathError::Octet),
+        ("/caf\u{e9}", PathError::Octet),
+        ("/a?b\n", PathError::Octet),
+        ("/a#b", PathError::Fragment),
+        ("/a?b#c", PathError::Fragment),
+        ("/a%", PathError::Escape),
+        ("/a%2", PathError::Escape),
+        ("/a%zz", PathError::Escape),
+        ("/a%00b", PathError::Control),
+        ("/a%0d%0a", PathError::Control),
+        ("/a%7f", PathError::Control),
+        ("/a%c2%85", PathError::Control),
+        ("/a%c0%af", PathError::Utf8),
+        ("/a%ff", PathError::Utf8),
+        ("/a%ed%a0%80", PathError::Utf8),
+        ("/a\\b", PathError::Backslash),
+        ("/a%5cb", PathError::Backslash),
+        ("/a%5Cb", PathError::Backslash),
+        ("/a%255cb", PathError::Backslash),
+        ("/a/..;/b", PathError::DotParameter),
+        ("/a/..;x=1/b", PathError::DotParameter),
+        ("/a/.;/b", PathError::DotParameter),
+        ("/a/%2e%2e;/b", PathError::DotParameter),
+        ("/a/..%3b/b", PathError::DotParameter),
+        ("/a/..%253b/b", PathError::DotParameter),
+        ("/..", PathError::AboveRoot),
+        ("/a/../..", PathError::AboveRoot),
+        ("/%2e%2e/a", PathError::AboveRoot),
+        ("//..", PathError::AboveRoot),
+        ("/a/..%2f..%2fb", PathError::AboveRoot),
+        ("/%252e%252e/a", PathError::AboveRoot),
+    ] {
+        assert_eq!(canonical(target), Err(want), "{target:?}");
+    }
+    assert_eq!(canonical(&format!("/{}", "a".repeat(MAX_TARGET))), Err(PathError::TooLong));
+    assert!(canonical(&format!("/{}", "a".repeat(MAX_TARGET - 1))).is_ok());
+}
+
+#[test]
+fn the_canonical_reading_is_merged_and_resolved() {
+    for (target, want) in [
+        ("/public/../admin", "/admin"),
+        ("/public/%2e%2e/admin", "/admin"),
+        ("/public/.%2E/admin", "/admin"),
+        ("//admin//x", "/admin/x"),
+        ("/a//../b", "/b"),
+        ("/a/./b/.", "/a/b"),
+        ("/a;x=1/b", "/a;x=1/b"),
+        ("/a%2fb", "/a%2Fb"),
+        ("/a/%252e%252e/b", "/a/%252e%252e/b"),
+        ("/A/b", "/A/b"),
+        ("/a%41", "/aA"),
+        ("//", "/"),
+    ] {
+        assert_eq!(canonical(target).as_deref(), Ok(want), "{target}");
+    }
+}
+
+#[test]
+fn readings_cover_what_backends_do() {
+    for (target, want) in [
+        ("/public/../admin", vec!["/public/../admin"]),
+        ("/a//b", vec!["/a//b"]),
+        ("/a//../b", vec!["/a//../b", "/a/../b", "/a/b"]),
+        ("/a;x=1/b", vec!["/a/b"]),
+        ("/a%3bx/b", vec!["/a/b"]),
+        ("/a%3bx;y/b", vec!["/a/b", "/a;x/b"]),
+        ("/;x/admin", vec!["//admin", "/admin"]),
+        ("/a%2fb", vec!["/a/b"]),
+        ("/a%252fb", vec!["/a%2Fb", "/a/b"]),
+        ("/a/%252e%252e/b", vec!["/a/../b", "/b"]),
+        ("/a/b%2f..", vec!["/a", "/a/b/.."]),
+    ] {
+        let mut want = want;
+        want.sort_unstable();
+        assert_eq!(readings(target), want, "{target}");
+    }
+}
+
+#[test]
+fn folding_adds_the_readings_of_servers_that_ignore_case() {
+    let path = Path::parse("/Admin/X").expect("a path");
+    assert!(path.hazards().any(Hazards::UPPER_CASE));
+    let folded = path.other_readings(true);
+    assert_eq!(folded.iter().map(Reading::text).collect::<Vec<_>>(), ["/admin/x"]);
+    assert!(folded.iter().all(Reading::folded));
+    assert!(path.other_readings(false).is_empty());
+}
+
+#[test]
+fn canonical_text_is_a_fixed_point() {
+    for target in ["/", "/a//../b/", "/%61/%2f/%25", "/a;b/%252e", "/caf%C3%A9/./x", "/a%2Fb/", "/A%20b"] {
+        let once = Path::parse(target).expect(target).canonical_text().into_owned();
+        let twice = Path::parse(&once).expect(target).canonical_text().into_owned();
+        assert_eq!(once, twice, "{target}");
+    }
+}

@@ -1,0 +1,45 @@
+//! The one account of a decision: the audit line, the metrics and the span are views of it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::decision::Decision;
+use crate::model::decision::DecisionId;
+use crate::model::dialect::Dialect;
+
+/// Everything worth knowing about one check, made once when it is answered.
+#[derive(Clone, Debug)]
+pub struct Record {
+    pub at: jiff::Timestamp,
+    pub decision_id: DecisionId,
+    pub dialect: Dialect,
+    pub decision: Decision,
+    /// The status the answer carries, before a dialect folds it; 200 for an allow.
+    pub status: u16,
+    /// Canonical method, host and path; `None` when the request could not be read so far.
+    pub method: Option<String>,
+    pub host: Option<String>,
+    pub path: Option<String>,
+    pub client_ip: Option<IpAddr>,
+    /// Digest of the policy that decided.
+    pub policy: Arc<str>,
+    pub took: Duration,
+    /// For the operator: what exactly was wrong. Never sent to the client.
+    pub detail: Option<String>,
+    /// What was left out or ignored on the way.
+    pub counts: Counts,
+}
+
+/// Small things that happened on the way and are only counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Forwarding header fields the dialect does not read.
+    pub ignored_forwarding: u32,
+    /// Groups left out because they do not fit a header or contain the separator.
+    pub dropped_groups: u32,
+    /// Names or mail addresses left out because they do not fit a header.
+    pub dropped_values: u32,
+    /// Identity headers of the client that a weakened spoof guard let through to be overwritten.
+    pub spoofed: u32,
+}
