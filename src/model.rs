@@ -1,11 +1,15 @@
 //! The nouns every room speaks: pure data and the strict parsers that build it. Imports nothing of ours.
 
+pub mod caller;
+pub mod claim_path;
 pub mod client_ip;
 pub mod decision;
 pub mod dialect;
 pub mod header;
 pub mod host;
 pub mod identity;
+pub mod key_status;
+pub mod listen;
 pub mod network;
 pub mod path;
 pub mod problem;

@@ -77,7 +77,7 @@ impl fmt::Display for DecisionId {
         let mut text = [b'0'; 26];
         let mut rest = self.0;
         for slot in text.iter_mut().rev() {
-            *slot = ALPHABET[(rest & 31) as usize];
+            *slot = ALPHABET.get((rest & 31) as usize).copied().unwrap_or(b'0');
             rest >>= 5;
         }
         f.write_str(std::str::from_utf8(&text).unwrap_or("0"))

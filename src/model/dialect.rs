@@ -44,6 +44,14 @@ impl Dialect {
         }
     }
 
+    /// Can our answer remove any header of the request? The others remove only those their configuration lists.
+    pub fn removes_headers(self) -> bool {
+        match self {
+            Dialect::ExtAuthz | Dialect::EnvoyHttp => true,
+            Dialect::Caddy | Dialect::Traefik | Dialect::Nginx | Dialect::IngressNginx | Dialect::Haproxy => false,
+        }
+    }
+
     /// The reverse of [`Dialect::name`].
     pub fn parse(name: &str) -> Option<Dialect> {
         Dialect::ALL.into_iter().find(|dialect| dialect.name() == name)

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 /// The client's header fields as the dialect saw them: lower-case names, values as octets, order kept.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Headers<'w> {
     fields: Vec<(Cow<'w, str>, &'w [u8])>,
     joined: bool,
@@ -53,6 +53,14 @@ impl<'w> Headers<'w> {
     }
 }
 
+impl fmt::Debug for Headers<'_> {
+    /// Names only: among the values are credentials (F6).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Headers").field("names", &names).field("joined", &self.joined).finish()
+    }
+}
+
 /// What a field that should stand once was found to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Single<'w> {
@@ -63,23 +71,43 @@ pub enum Single<'w> {
 
 /// Text that fits a header value everywhere: octets 0x20–0x7E, no space at either end, never empty.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct HeaderText(String);
+pub struct HeaderText(Cow<'static, str>);
 
 impl HeaderText {
-    /// `None` when an octet does not fit. This is the only door a value leaves by.
+    /// `None` when an octet does not fit. Besides [`HeaderText::constant`] the only door a value leaves by.
     pub fn new(text: impl Into<String>) -> Option<HeaderText> {
         let text = text.into();
-        let fits = !text.is_empty()
-            && text.bytes().all(|byte| matches!(byte, 0x20..=0x7E))
-            && !text.starts_with(' ')
-            && !text.ends_with(' ');
-        fits.then_some(HeaderText(text))
+        HeaderText::fits(&text).then_some(HeaderText(Cow::Owned(text)))
+    }
+
+    /// Would this text be taken?
+    pub fn fits(text: &str) -> bool {
+        fits(text.as_bytes())
+    }
+
+    /// Our own words, checked when they are compiled: for `const` items only.
+    pub const fn constant(text: &'static str) -> HeaderText {
+        assert!(fits(text.as_bytes()), "header text does not fit");
+        HeaderText(Cow::Borrowed(text))
     }
 
     /// The text itself.
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+const fn fits(mut text: &[u8]) -> bool {
+    if let [b' ', ..] | [.., b' '] | [] = text {
+        return false;
+    }
+    while let [first, rest @ ..] = text {
+        if *first < 0x20 || *first > 0x7E {
+            return false;
+        }
+        text = rest;
+    }
+    true
 }
 
 impl fmt::Display for HeaderText {
@@ -128,5 +156,12 @@ mod tests {
         assert_eq!(headers.one("x-b"), Single::One(b"2"));
         assert_eq!(headers.one("x-c"), Single::Absent);
         assert_eq!(headers.all("x-a").collect::<Vec<_>>(), [b"1", b"3"]);
+    }
+
+    #[test]
+    fn values_never_show() {
+        let mut headers = Headers::new(false);
+        headers.push("Cookie", b"s=1");
+        assert_eq!(format!("{headers:?}"), r#"Headers { names: ["cookie"], joined: false }"#);
     }
 }

@@ -38,8 +38,8 @@ impl<'w> Host<'w> {
         if text.len() > 255 + ":65535".len() {
             return Err(HostError::TooLong);
         }
-        if text.starts_with('[') {
-            let (inner, rest) = text[1..].split_once(']').ok_or(HostError::Address)?;
+        if let Some(address) = text.strip_prefix('[') {
+            let (inner, rest) = address.split_once(']').ok_or(HostError::Address)?;
             let address: Ipv6Addr = inner.parse().map_err(|_| HostError::Address)?;
             let port = match rest.strip_prefix(':') {
                 Some(port) => Some(parse_port(port)?),

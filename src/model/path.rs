@@ -213,8 +213,13 @@ impl<'w> Path<'w> {
     }
 }
 
+/// The segments of a raw path as they are written, an empty last one for a trailing slash.
+fn written_segments(raw: &str) -> std::str::Split<'_, char> {
+    raw.strip_prefix('/').unwrap_or(raw).split('/')
+}
+
 fn plain_segments(raw: &str) -> Vec<Cow<'_, [u8]>> {
-    let mut segments: Vec<_> = raw[1..].split('/').map(|segment| Cow::Borrowed(segment.as_bytes())).collect();
+    let mut segments: Vec<_> = written_segments(raw).map(|segment| Cow::Borrowed(segment.as_bytes())).collect();
     if segments.last().is_some_and(|segment| segment.is_empty()) {
         segments.pop();
     }
@@ -224,7 +229,7 @@ fn plain_segments(raw: &str) -> Vec<Cow<'_, [u8]>> {
 /// One pass over the raw path: refuse what no route can want, mark what servers disagree about.
 fn scan(raw: &str) -> Result<Hazards, PathError> {
     let mut hazards = Hazards::default();
-    let mut segments = raw[1..].split('/').peekable();
+    let mut segments = written_segments(raw).peekable();
     while let Some(segment) = segments.next() {
         if segment.is_empty() && segments.peek().is_some() {
             hazards.mark(Hazards::SLASHES);

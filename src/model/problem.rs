@@ -39,7 +39,7 @@ pub enum Severity {
 }
 
 /// One mistake: where, what, and what to write instead.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Problem {
     pub severity: Severity,
     /// Where it stands; `None` only for files that cannot be read at all.

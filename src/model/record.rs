@@ -24,7 +24,8 @@ pub struct Record {
     pub client_ip: Option<IpAddr>,
     /// Digest of the policy that decided.
     pub policy: Arc<str>,
-    pub took: Duration,
+    /// From the decoded check to its answer; `None` for a check that was never begun.
+    pub took: Option<Duration>,
     /// For the operator: what exactly was wrong. Never sent to the client.
     pub detail: Option<String>,
     /// What was left out or ignored on the way.

@@ -1,1 +1,1 @@
-fn main() {}
+//! Everything that needs more than one room of the house, in one binary.

@@ -40,14 +40,13 @@ pub fn decode_again(segment: &[u8]) -> Result<Vec<u8>, PathError> {
 
 /// Write a segment with everything escaped that RFC 3986 does not list in `pchar`.
 pub fn encode(segment: &[u8], text: &mut String) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
     for &byte in segment {
         if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte) {
             text.push(char::from(byte));
         } else {
             text.push('%');
-            text.push(char::from(HEX[usize::from(byte >> 4)]));
-            text.push(char::from(HEX[usize::from(byte & 15)]));
+            text.push(hex_digit(byte >> 4));
+            text.push(hex_digit(byte & 15));
         }
     }
 }
@@ -58,6 +57,11 @@ fn check(decoded: Vec<u8>) -> Result<Vec<u8>, PathError> {
         return Err(PathError::Control);
     }
     Ok(decoded)
+}
+
+/// The upper-case digit of a value below 16.
+fn hex_digit(value: u8) -> char {
+    char::from(if value < 10 { b'0' + value } else { b'A' + value - 10 })
 }
 
 fn hex(byte: u8) -> Option<u8> {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::model::path::Hazards;
 use crate::model::path::PathError;
 use crate::model::path::escape;
+use crate::model::path::written_segments;
 
 /// One reading: decoded segments, without the empty one a trailing slash leaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,76 +47,53 @@ type Segments = Vec<Vec<u8>>;
 
 /// Every reading of a raw path that keeps case, without repeats, the canonical one first.
 pub(in crate::model) fn all(raw: &str, hazards: Hazards) -> Result<Vec<Segments>, PathError> {
-    let once = raw[1..]
-        .split('/')
-        .map(|segment| escape::decode(segment).map(|octets| Octets { octets, written: segment }))
-        .collect::<Result<Vec<_>, _>>()?;
     let mut readings = Vec::new();
-    for decoded in decodings(once, hazards)? {
-        for split in slash_choices(&decoded) {
-            for stripped in parameter_choices(&split) {
-                dot_choices(stripped, &mut readings)?;
+    for once in raw_parameter_choices(raw)? {
+        for decoded in decodings(once, hazards)? {
+            for split in slash_choices(decoded) {
+                for stripped in parameter_choices(split) {
+                    dot_choices(stripped, &mut readings)?;
+                }
             }
         }
     }
     Ok(readings)
 }
 
-/// A decoded segment beside the text it came from (which tells raw `;` from `%3b`).
-#[derive(Clone)]
-struct Octets<'p> {
-    octets: Vec<u8>,
-    written: &'p str,
+/// Path parameters are kept, or cut at a raw `;` before anything is decoded.
+fn raw_parameter_choices(raw: &str) -> Result<Vec<Segments>, PathError> {
+    let mut choices = vec![written_segments(raw).map(escape::decode).collect::<Result<_, _>>()?];
+    if raw.contains(';') {
+        let before = |segment: &str| escape::decode(segment.split(';').next().unwrap_or_default());
+        choices.push(written_segments(raw).map(before).collect::<Result<_, _>>()?);
+    }
+    Ok(choices)
 }
 
-fn decodings<'p>(once: Vec<Octets<'p>>, hazards: Hazards) -> Result<Vec<Vec<Octets<'p>>>, PathError> {
+fn decodings(once: Segments, hazards: Hazards) -> Result<Vec<Segments>, PathError> {
     if !hazards.any(Hazards::DOUBLE_ENCODING) {
         return Ok(vec![once]);
     }
-    let twice = once
-        .iter()
-        .map(|segment| Ok(Octets { octets: escape::decode_again(&segment.octets)?, written: segment.written }))
-        .collect::<Result<Vec<_>, _>>()?;
+    let twice = once.iter().map(|segment| escape::decode_again(segment)).collect::<Result<_, _>>()?;
     Ok(vec![once, twice])
 }
 
 /// An encoded slash is a character, or a separator.
-fn slash_choices<'p>(segments: &[Octets<'p>]) -> Vec<Vec<Octets<'p>>> {
-    let kept = segments.to_vec();
-    if !segments.iter().any(|segment| segment.octets.contains(&b'/')) {
+fn slash_choices(kept: Segments) -> Vec<Segments> {
+    if !kept.iter().any(|segment| segment.contains(&b'/')) {
         return vec![kept];
     }
-    let parted = segments
-        .iter()
-        .flat_map(|segment| {
-            segment
-                .octets
-                .split(|byte| *byte == b'/')
-                .map(|octets| Octets { octets: octets.to_vec(), written: segment.written })
-        })
-        .collect();
+    let parted = kept.iter().flat_map(|segment| segment.split(|byte| *byte == b'/').map(<[u8]>::to_vec)).collect();
     vec![kept, parted]
 }
 
-/// Path parameters are kept, cut where the `;` is raw, or cut wherever it came from.
-fn parameter_choices(segments: &[Octets<'_>]) -> Vec<Segments> {
-    let kept: Segments = segments.iter().map(|segment| segment.octets.clone()).collect();
+/// Path parameters are kept, or cut wherever the `;` came from.
+fn parameter_choices(kept: Segments) -> Vec<Segments> {
     if !kept.iter().any(|segment| segment.contains(&b';')) {
         return vec![kept];
     }
-    let cut: Segments = kept.iter().map(|segment| before_semicolon(segment)).collect();
-    let cut_raw: Segments = segments
-        .iter()
-        .map(|segment| match segment.written.split_once(';') {
-            Some((before, _)) => escape::decode(before).unwrap_or_else(|_| before_semicolon(&segment.octets)),
-            None => segment.octets.clone(),
-        })
-        .collect();
-    let mut choices = vec![kept, cut];
-    if !choices.contains(&cut_raw) {
-        choices.push(cut_raw);
-    }
-    choices
+    let cut = kept.iter().map(|segment| before_semicolon(segment)).collect();
+    vec![kept, cut]
 }
 
 fn before_semicolon(segment: &[u8]) -> Vec<u8> {

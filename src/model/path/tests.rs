@@ -115,6 +115,8 @@ fn readings_cover_what_backends_do() {
         ("/a%2fb", vec!["/a/b"]),
         ("/a%252fb", vec!["/a%2Fb", "/a/b"]),
         ("/a/%252e%252e/b", vec!["/a/../b", "/b"]),
+        ("/a%3bx%2fb;y", vec!["/a/b", "/a;x%2Fb", "/a;x/b", "/a;x/b;y", "/a"]),
+        ("/a%253bx;y", vec!["/a", "/a%253bx", "/a;x", "/a;x;y"]),
         ("/a/b%2f..", vec!["/a", "/a/b/.."]),
     ] {
         let mut want = want;
@@ -139,5 +141,16 @@ fn canonical_text_is_a_fixed_point() {
         let once = Path::parse(target).expect(target).canonical_text().into_owned();
         let twice = Path::parse(&once).expect(target).canonical_text().into_owned();
         assert_eq!(once, twice, "{target}");
+    }
+}
+
+#[test]
+fn no_reading_is_longer_than_the_path() {
+    for target in [format!("/{};", "a%2f".repeat(2040)), format!("/%252f{};x", "a%2f;/".repeat(1350))] {
+        let path = Path::parse(&target).expect("a path");
+        for reading in path.other_readings(true) {
+            let length: usize = reading.segments().iter().map(|segment| segment.len() + 1).sum();
+            assert!(length <= target.len(), "{length} octets of {}", target.len());
+        }
     }
 }
