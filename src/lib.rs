@@ -5,5 +5,7 @@
 //! | room | what happens there |
 //! | --- | --- |
 //! | [`model`] | the nouns: request, path, host, client address, identity, decision, response, record, problem |
+//! | [`policy`] | the decision: hosts, routes, conditions, identity headers, denials |
 
 pub mod model;
+pub mod policy;

@@ -1,0 +1,41 @@
+//! `claims: {department: [eng, ops]}`: verified claims compared by value.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::model::claim_path::ClaimPath;
+use crate::model::identity::Identity;
+
+/// The claim at a path must be, or be a list that holds, one of these values.
+#[derive(Debug)]
+pub struct ClaimTest {
+    pub path: ClaimPath,
+    /// Strings, numbers and booleans only; compared by type and value.
+    pub values: Vec<Value>,
+}
+
+impl ClaimTest {
+    /// Does the claim hold one of the values? An absent claim does not.
+    pub fn holds(&self, identity: &Identity) -> bool {
+        match self.path.lookup(&identity.raw) {
+            Some(Value::Array(items)) => items.iter().any(|item| self.is_wanted(item)),
+            Some(value) => self.is_wanted(value),
+            None => false,
+        }
+    }
+
+    fn is_wanted(&self, found: &Value) -> bool {
+        self.values.iter().any(|wanted| match (wanted, found) {
+            (Value::Number(wanted), Value::Number(found)) => wanted.as_f64() == found.as_f64(),
+            (wanted, found) => wanted == found,
+        })
+    }
+}
+
+impl fmt::Display for ClaimTest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let values: Vec<_> = self.values.iter().map(Value::to_string).collect();
+        write!(f, "{{{}: [{}]}}", self.path, values.join(", "))
+    }
+}

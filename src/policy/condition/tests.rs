@@ -1,0 +1,71 @@
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::claim::ClaimTest;
+use super::member::Member;
+use super::member::Members;
+use super::network::NetworkTest;
+use super::role::Role;
+use super::scope::Scopes;
+use super::source::SourceNames;
+use super::testing::identity;
+use super::*;
+use crate::model::claim_path::ClaimPath;
+use crate::model::network::NetworkSet;
+use crate::model::network::parse_network;
+use crate::policy::route::Networks;
+
+fn members(names: &[&str]) -> Members {
+    Members::new(names.iter().map(|name| match name.split_once('/') {
+        Some((source, name)) => Member { source: Some(source.into()), name: name.into() },
+        None => Member { source: None, name: (*name).into() },
+    }))
+}
+
+fn holds(condition: &Condition, principal: &Principal, address: &str) -> Truth {
+    let address = address.parse().map_or(ClientAddress::Missing, ClientAddress::Known);
+    condition.holds(&Facts { principal, address })
+}
+
+#[test]
+fn identity_facts_are_unknown_of_anonymous_callers() {
+    let alice = Principal::Identified(identity("alice", &["ops", "staff"]));
+    let role = |groups, users| Arc::new(Role { name: "r".into(), groups: members(groups), users: members(users) });
+    let claim = |path: &str, values| ClaimTest { path: ClaimPath::parse(path).expect(path), values };
+    for (condition, of_alice, of_nobody) in [
+        (Condition::Groups(members(&["ops"])), Truth::True, Truth::Unknown),
+        (Condition::Groups(members(&["Ops"])), Truth::False, Truth::Unknown),
+        (Condition::Groups(members(&["people/ops"])), Truth::True, Truth::Unknown),
+        (Condition::Groups(members(&["robots/ops"])), Truth::False, Truth::Unknown),
+        (Condition::Users(members(&["alice"])), Truth::True, Truth::Unknown),
+        (Condition::Users(members(&["bob"])), Truth::False, Truth::Unknown),
+        (Condition::Roles(vec![role(&["staff"], &[])]), Truth::True, Truth::Unknown),
+        (Condition::Roles(vec![role(&[], &["alice"])]), Truth::True, Truth::Unknown),
+        (Condition::Roles(vec![role(&["x"], &["y"])]), Truth::False, Truth::Unknown),
+        (Condition::Scopes(Scopes(vec!["read".into()])), Truth::True, Truth::Unknown),
+        (Condition::Scopes(Scopes(vec!["write".into()])), Truth::False, Truth::Unknown),
+        (Condition::Source(SourceNames(vec!["people".into()])), Truth::True, Truth::Unknown),
+        (Condition::Source(SourceNames(vec!["robots".into()])), Truth::False, Truth::Unknown),
+        (Condition::Claim(claim("dept", vec![json!("eng")])), Truth::True, Truth::Unknown),
+        (Condition::Claim(claim("dept", vec![json!("hr"), json!(7)])), Truth::False, Truth::Unknown),
+        (Condition::Claim(claim("level", vec![json!(3.0)])), Truth::True, Truth::Unknown),
+        (Condition::Claim(claim("level", vec![json!("3")])), Truth::False, Truth::Unknown),
+        (Condition::Claim(claim("deep.list", vec![json!("b")])), Truth::True, Truth::Unknown),
+        (Condition::Claim(claim("absent", vec![json!("b")])), Truth::False, Truth::Unknown),
+        (Condition::Authenticated, Truth::True, Truth::False),
+    ] {
+        assert_eq!(holds(&condition, &alice, ""), of_alice, "{condition}");
+        assert_eq!(holds(&condition, &Principal::Anonymous, ""), of_nobody, "{condition}");
+    }
+}
+
+#[test]
+fn an_unknown_address_matches_no_network_either_way() {
+    let set = NetworkSet::new(parse_network("192.0.2.0/24"));
+    let test = Condition::Network(NetworkTest(Networks { names: vec!["office".into()], set: Arc::new(set) }));
+    for (address, want) in [("192.0.2.9", Truth::True), ("198.51.100.1", Truth::False), ("", Truth::Unknown)] {
+        assert_eq!(holds(&test, &Principal::Anonymous, address), want, "{address}");
+        assert_eq!(holds(&test, &Principal::Anonymous, address).not() == Truth::True, want == Truth::False);
+    }
+}

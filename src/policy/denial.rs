@@ -1,0 +1,322 @@
+//! What a refused client is told: a status, a reason code, a decision id, and for browsers the way to the login page.
+//! Never an internal cause.
+
+use http::HeaderName;
+use http::header;
+use thiserror::Error;
+
+use crate::model::decision::DecisionId;
+use crate::model::header::HeaderText;
+use crate::model::reason::Reason;
+use crate::model::request::Request;
+use crate::model::request::Scheme;
+use crate::model::response::Denial;
+use crate::policy::host::HostBlock;
+use crate::policy::navigation::is_navigation;
+
+/// The header that names the decision.
+pub const DECISION_HEADER: HeaderName = HeaderName::from_static("x-postern-decision");
+
+/// The way to a login page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// The page's URL around `{url}`; one part when it takes no URL.
+    before: String,
+    after: Option<String>,
+    /// The scheme browsers use for this host.
+    pub scheme: Scheme,
+    /// `false`: browsers get a 401 page with a link instead of a redirect.
+    pub redirect: bool,
+}
+
+/// Why a login URL is refused.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum LoginError {
+    #[error("a login URL is absolute: `https://…`")]
+    NotAbsolute,
+    #[error("`{{url}}` stands at most once, in the query of the login URL")]
+    Placeholder,
+    #[error("a login URL holds only visible ASCII")]
+    Octet,
+}
+
+impl Login {
+    /// Read `https://sso.corp.test/login?rd={url}`.
+    pub fn parse(text: &str, scheme: Scheme, redirect: bool) -> Result<Login, LoginError> {
+        if !HeaderText::fits(text) || text.contains(['"', '<', '>', ' ', '\\']) {
+            return Err(LoginError::Octet);
+        }
+        let absolute = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        if !absolute.is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', '?', '#'])) {
+            return Err(LoginError::NotAbsolute);
+        }
+        let mut parts = text.split("{url}").map(str::to_owned);
+        let before = parts.next().unwrap_or_default();
+        let after = parts.next();
+        let in_query = after.is_none() || before.contains('?');
+        if parts.next().is_some() || !in_query || before.contains(['{', '}']) {
+            return Err(LoginError::Placeholder);
+        }
+        Ok(Login { before, after, scheme, redirect })
+    }
+
+    /// The page for this request: `{url}` is one percent-encoded value, made of the canonical host and the raw
+    /// target, so it can neither add parameters nor name another site.
+    fn url(&self, request: &Request<'_>) -> String {
+        let Some(after) = &self.after else { return self.before.clone() };
+        let scheme = match self.scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        };
+        let mut wanted = format!("{scheme}://{}", request.host.name());
+        if let Some(port) = request.host.port()
+            && port != self.scheme.default_port()
+        {
+            wanted.push_str(&format!(":{port}"));
+        }
+        wanted.push_str(request.target);
+        format!("{}{}{after}", self.before, percent_encode(&wanted))
+    }
+}
+
+/// Everything outside RFC 3986 `unreserved` is escaped.
+fn percent_encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len() * 2);
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+/// The facts a denial is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Refused<'r> {
+    pub reason: Reason,
+    pub decision_id: DecisionId,
+    pub request: Option<&'r Request<'r>>,
+    pub block: Option<&'r HostBlock>,
+    /// A fresh session would help: no credential was sent, or only a cookie that has expired.
+    pub login_helps: bool,
+}
+
+impl Refused<'_> {
+    /// The answer to the client.
+    pub fn denial(&self) -> Denial {
+        let status = self.reason.status();
+        let mut headers = vec![(header::CACHE_CONTROL, NO_STORE), (DECISION_HEADER, self.decision_id_text())];
+        let navigation = self.request.is_some_and(|request| is_navigation(request.method, &request.headers));
+        let login = match (status, self.request, self.block.and_then(|block| block.login.as_ref())) {
+            (401, Some(request), Some(login)) if navigation => {
+                HeaderText::new(login.url(request)).map(|url| (login, url))
+            }
+            _ => None,
+        };
+        if let Some((Login { redirect: true, .. }, url)) = &login
+            && self.login_helps
+        {
+            headers.push((header::LOCATION, url.clone()));
+            return Denial { reason: self.reason, status: 302, headers, content_type: PLAIN, body: String::new() };
+        }
+        if status == 401 {
+            headers.push((header::WWW_AUTHENTICATE, self.challenge()));
+        }
+        let (content_type, body) = if navigation {
+            (HTML, self.page(status, login.as_ref().map(|(_, url)| url.as_str())))
+        } else {
+            (PROBLEM, self.problem(status))
+        };
+        Denial { reason: self.reason, status, headers, content_type, body }
+    }
+
+    /// RFC 6750 §3: no error code when no credential was sent.
+    fn challenge(&self) -> HeaderText {
+        if self.reason == Reason::CredentialMissing { CHALLENGE } else { CHALLENGE_INVALID }
+    }
+
+    fn decision_id_text(&self) -> HeaderText {
+        HeaderText::new(self.decision_id.to_string()).unwrap_or(UNKNOWN_DECISION)
+    }
+
+    /// RFC 9457.
+    fn problem(&self, status: u16) -> String {
+        serde_json::json!({
+            "type": "about:blank",
+            "title": title(status),
+            "status": status,
+            "reason": self.reason.code(),
+            "decision": self.decision_id.to_string(),
+        })
+        .to_string()
+    }
+
+    fn page(&self, status: u16, login: Option<&str>) -> String {
+        let title = title(status);
+        let link = login.map(|url| format!("<p><a href=\"{}\">Log in</a></p>\n", escape_html(url))).unwrap_or_default();
+        format!(
+            "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
+             content=\"width=device-width\">\n<title>{status} {title}</title>\n<style>body{{font:1rem/1.5 system-ui,\
+             sans-serif;max-width:32rem;margin:15vh auto;padding:0 1rem}}code{{color:#666}}</style>\n<h1>{title}</h1>\n\
+             <p>{sentence}</p>\n{link}<p><code>{reason} · {id}</code></p>\n</html>\n",
+            sentence = sentence(status),
+            reason = self.reason.code(),
+            id = self.decision_id,
+        )
+    }
+}
+
+const PROBLEM: &str = "application/problem+json";
+const HTML: &str = "text/html; charset=utf-8";
+const PLAIN: &str = "text/plain; charset=utf-8";
+
+const NO_STORE: HeaderText = HeaderText::constant("no-store");
+const UNKNOWN_DECISION: HeaderText = HeaderText::constant("unknown");
+const CHALLENGE: HeaderText = HeaderText::constant("Bearer realm=\"postern\"");
+const CHALLENGE_INVALID: HeaderText = HeaderText::constant("Bearer realm=\"postern\", error=\"invalid_token\"");
+
+fn title(status: u16) -> &'static str {
+    match status {
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        429 => "Too Many Requests",
+        _ => "Service Unavailable",
+    }
+}
+
+fn sentence(status: u16) -> &'static str {
+    match status {
+        400 => "This address cannot be judged safely, so it is refused.",
+        401 => "You need to log in to see this.",
+        403 => "You are not permitted to see this.",
+        429 => "Too many requests. Please wait a moment.",
+        _ => "It cannot be decided at the moment whether you may see this. Please try again.",
+    }
+}
+
+fn escape_html(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::dialect::Dialect;
+    use crate::model::header::Headers;
+    use crate::model::problem::Place;
+    use crate::model::request::Attributes;
+    use crate::model::request::StatedAddress;
+    use crate::policy::table::RouteTable;
+
+    const BROWSER: (&str, &str) = ("accept", "text/html,*/*;q=0.8");
+
+    fn request<'w>(host: &'w str, target: &'w str, headers: &[(&'w str, &'w str)]) -> Request<'w> {
+        let mut list = Headers::new(false);
+        for (name, value) in headers {
+            list.push(name, value.as_bytes());
+        }
+        Request::parse(Attributes {
+            dialect: Dialect::Caddy,
+            method: "GET",
+            scheme: None,
+            host,
+            target,
+            address: StatedAddress::default(),
+            headers: list,
+            ignored_forwarding: 0,
+        })
+        .expect("a request")
+    }
+
+    fn block(login: Option<Login>) -> HostBlock {
+        HostBlock {
+            key: "h.test".into(),
+            place: Place::whole("p"),
+            login,
+            case_sensitive: false,
+            routes: RouteTable::default(),
+        }
+    }
+
+    fn login(redirect: bool) -> Option<Login> {
+        Some(Login::parse("https://sso.test/login?rd={url}", Scheme::Https, redirect).expect("a login URL"))
+    }
+
+    fn denial(reason: Reason, request: &Request<'_>, login: Option<Login>, login_helps: bool) -> Denial {
+        let block = block(login);
+        let decision_id = DecisionId(7);
+        Refused { reason, decision_id, request: Some(request), block: Some(&block), login_helps }.denial()
+    }
+
+    fn header<'d>(denial: &'d Denial, name: &HeaderName) -> Option<&'d str> {
+        denial.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
+    }
+
+    #[test]
+    fn browsers_without_a_session_are_sent_to_the_login_page() {
+        let request = request("H.test:8443", "/a?b=c&d=%20", &[BROWSER]);
+        let denial = denial(Reason::CredentialMissing, &request, login(true), true);
+        assert_eq!(denial.status, 302);
+        let location = header(&denial, &header::LOCATION);
+        assert_eq!(location, Some("https://sso.test/login?rd=https%3A%2F%2Fh.test%3A8443%2Fa%3Fb%3Dc%26d%3D%2520"));
+        assert_eq!(header(&denial, &header::CACHE_CONTROL), Some("no-store"));
+    }
+
+    #[test]
+    fn nothing_else_is_redirected() {
+        let browser = request("h.test", "/", &[BROWSER]);
+        let program = request("h.test", "/", &[]);
+        for (request, reason, login, helps, status) in [
+            (&program, Reason::CredentialMissing, login(true), true, 401),
+            (&browser, Reason::CredentialMissing, None, true, 401),
+            (&browser, Reason::CredentialMissing, login(false), true, 401),
+            (&browser, Reason::TokenSignature, login(true), false, 401),
+            (&browser, Reason::RequirementFailed, login(true), true, 403),
+            (&browser, Reason::KeysUnavailable, login(true), true, 503),
+        ] {
+            let denial = denial(reason, request, login, helps);
+            assert_eq!(denial.status, status, "{reason}");
+            assert_eq!(header(&denial, &header::LOCATION), None, "{reason}");
+            assert_eq!(header(&denial, &header::WWW_AUTHENTICATE).is_some(), status == 401, "{reason}");
+            assert_eq!(denial.content_type == HTML, std::ptr::eq(request, &browser), "{reason}");
+        }
+    }
+
+    #[test]
+    fn bodies_hold_a_code_and_an_id_and_a_login_link() {
+        let program = request("h.test", "/", &[]);
+        let body = denial(Reason::TokenExpired, &program, None, false).body;
+        assert_eq!(
+            body,
+            r#"{"decision":"00000000000000000000000007","reason":"token_expired","status":401,"title":"Unauthorized","type":"about:blank"}"#
+        );
+        let browser = request("h.test", "/", &[BROWSER]);
+        let page = denial(Reason::TokenSignature, &browser, login(true), false).body;
+        assert!(page.contains("<a href=\"https://sso.test/login?rd=https%3A%2F%2Fh.test%2F\">Log in</a>"), "{page}");
+        assert!(page.contains("token_signature"), "{page}");
+    }
+
+    #[test]
+    fn login_urls_are_absolute_and_take_one_value_in_the_query() {
+        for (text, good) in [
+            ("https://sso.test/login?rd={url}", true),
+            ("https://sso.test/login?rd={url}&x=y", true),
+            ("https://sso.test/login", true),
+            ("/login?rd={url}", false),
+            ("//sso.test/", false),
+            ("https:///x", false),
+            ("javascript:alert(1)", false),
+            ("https://sso.test/{url}", false),
+            ("https://{url}/", false),
+            ("https://sso.test/?a={url}&b={url}", false),
+            ("https://sso.test/?a={uri}", false),
+            ("https://sso.test/ x", false),
+            ("https://sso.test/\"x", false),
+        ] {
+            assert_eq!(Login::parse(text, Scheme::Https, true).is_ok(), good, "{text}");
+        }
+    }
+}

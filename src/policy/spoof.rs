@@ -1,0 +1,166 @@
+//! The spoof guard: identity headers are ours to set, whatever spelling a client sends them in.
+
+use std::collections::HashSet;
+
+use http::HeaderName;
+
+use crate::model::dialect::Dialect;
+use crate::model::header::Headers;
+use crate::policy::trace::Station;
+use crate::policy::trace::Trace;
+
+/// What to do with an identity header that the client sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpoofMode {
+    /// Refuse the request.
+    Refuse,
+    /// Overwrite or remove it; refuse only what cannot be removed: an alias, behind a proxy that knows but the name.
+    Strip,
+    /// Only count it; it is overwritten or removed where that can be done.
+    Report,
+}
+
+/// The guard over all owned identity headers.
+#[derive(Clone, Debug)]
+pub struct SpoofGuard {
+    mode: SpoofMode,
+    /// The owned names, lower-case.
+    owned: HashSet<String>,
+    /// The same with every odd character made `-`.
+    folded: HashSet<String>,
+}
+
+/// What the guard saw.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spoofed {
+    /// The client's header names that are owned, or an alias of one.
+    pub names: Vec<String>,
+    /// The client names an owned header in `Connection`.
+    pub nominated: bool,
+    /// The request must be refused.
+    pub refuse: bool,
+}
+
+impl Spoofed {
+    /// The names as a proxy can be told to remove them.
+    pub fn removable(&self) -> impl Iterator<Item = HeaderName> {
+        self.names.iter().filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
+    }
+
+    /// How many things there were to see.
+    pub fn count(&self) -> u32 {
+        u32::try_from(self.names.len()).unwrap_or(u32::MAX).saturating_add(u32::from(self.nominated))
+    }
+}
+
+impl SpoofGuard {
+    /// Guard these header names.
+    pub fn new<'a>(mode: SpoofMode, owned: impl IntoIterator<Item = &'a str>) -> SpoofGuard {
+        let owned: HashSet<String> = owned.into_iter().map(str::to_ascii_lowercase).collect();
+        SpoofGuard { mode, folded: owned.iter().map(|name| fold(name)).collect(), owned }
+    }
+
+    /// The mode.
+    pub fn mode(&self) -> SpoofMode {
+        self.mode
+    }
+
+    /// Look through the client's header fields.
+    pub fn inspect(&self, headers: &Headers<'_>, dialect: Dialect, trace: &mut impl Trace) -> Spoofed {
+        let mut spoofed = Spoofed::default();
+        let mut stays = false;
+        for (name, value) in headers.iter() {
+            if self.folded.contains(&fold(name)) {
+                trace.note(Station::SpoofGuard, None, || format!("the client sent `{name}`"));
+                stays |= !self.owned.contains(name) && !dialect.removes_headers();
+                spoofed.names.push(name.to_owned());
+            } else if name == "connection" && self.is_named_in(value) {
+                trace.note(Station::SpoofGuard, None, || {
+                    "the client names an identity header in `connection`".to_owned()
+                });
+                spoofed.nominated = true;
+            }
+        }
+        spoofed.refuse = match self.mode {
+            SpoofMode::Refuse => spoofed.count() > 0,
+            SpoofMode::Strip => stays,
+            SpoofMode::Report => false,
+        };
+        spoofed
+    }
+
+    /// RFC 9110 §7.6.1: a later hop deletes what `Connection` names, be it what we have set (I4).
+    fn is_named_in(&self, connection: &[u8]) -> bool {
+        let mut options =
+            connection.split(|octet| *octet == b',').filter_map(|option| std::str::from_utf8(option).ok());
+        options.any(|option| self.folded.contains(&fold(option.trim_matches([' ', '\t']))))
+    }
+}
+
+/// Servers of the CGI kind turn every odd character of a header name into `_`: all such spellings are one name.
+fn fold(name: &str) -> String {
+    name.bytes()
+        .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte.to_ascii_lowercase()) } else { '-' })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::trace::Silent;
+
+    #[test]
+    fn every_spelling_of_an_owned_name_is_seen() {
+        let guard = SpoofGuard::new(SpoofMode::Refuse, ["remote-user"]);
+        for (name, seen) in [
+            ("remote-user", true),
+            ("Remote-User", true),
+            ("REMOTE_USER", true),
+            ("remote.user", true),
+            ("remote!user", true),
+            ("remoteuser", false),
+            ("x-remote-user", false),
+            ("remote-users", false),
+            ("remote--user", false),
+        ] {
+            let mut headers = Headers::new(false);
+            headers.push(name, b"root");
+            assert_eq!(guard.inspect(&headers, Dialect::Caddy, &mut Silent).refuse, seen, "{name}");
+        }
+    }
+
+    #[test]
+    fn i4_an_owned_header_is_not_named_in_connection() {
+        let guard = SpoofGuard::new(SpoofMode::Refuse, ["remote-user"]);
+        for (value, seen) in [
+            ("remote-user", true),
+            ("close, Remote-User", true),
+            ("keep-alive,\tREMOTE_USER ,x", true),
+            ("close", false),
+            ("keep-alive, Upgrade", false),
+            ("x-remote-user", false),
+        ] {
+            let mut headers = Headers::new(false);
+            headers.push("Connection", value.as_bytes());
+            assert_eq!(guard.inspect(&headers, Dialect::Caddy, &mut Silent).refuse, seen, "{value}");
+        }
+    }
+
+    #[test]
+    fn strip_refuses_only_what_the_proxy_cannot_take_away() {
+        for (mode, dialect, name, refuse) in [
+            (SpoofMode::Strip, Dialect::Caddy, "remote-user", false),
+            (SpoofMode::Strip, Dialect::Caddy, "remote_user", true),
+            (SpoofMode::Strip, Dialect::ExtAuthz, "remote_user", false),
+            (SpoofMode::Strip, Dialect::EnvoyHttp, "remote.user", false),
+            (SpoofMode::Report, Dialect::Caddy, "remote_user", false),
+            (SpoofMode::Refuse, Dialect::ExtAuthz, "remote_user", true),
+        ] {
+            let mut headers = Headers::new(false);
+            headers.push(name, b"root");
+            let spoofed = SpoofGuard::new(mode, ["Remote-User"]).inspect(&headers, dialect, &mut Silent);
+            assert_eq!(spoofed, Spoofed { names: vec![name.into()], nominated: false, refuse }, "{mode:?} {dialect}");
+            assert_eq!((spoofed.removable().count(), spoofed.count()), (1, 1));
+        }
+    }
+}
