@@ -6,6 +6,8 @@
 //! | --- | --- |
 //! | [`model`] | the nouns: request, path, host, client address, identity, decision, response, record, problem |
 //! | [`policy`] | the decision: hosts, routes, conditions, identity headers, denials |
+//! | [`dialect`] | wire to model and back, one proxy a file |
 
+pub mod dialect;
 pub mod model;
 pub mod policy;

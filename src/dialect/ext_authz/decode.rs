@@ -1,0 +1,124 @@
+//! `CheckRequest` to `Attributes`.
+
+use prost::Message;
+
+use super::CheckRequest;
+use super::proto::envoy::config::core::v3::HeaderValue;
+use super::proto::envoy::config::core::v3::address::Address;
+use super::proto::envoy::service::auth::v3::attribute_context::{HttpRequest, Peer};
+use crate::dialect::forwarding::{Collected, Forwarding, Standing, elements};
+use crate::model::dialect::Dialect;
+use crate::model::reason::Reason;
+use crate::model::request::{Attributes, Refusal, Scheme, StatedAddress};
+
+/// Read the message itself. Bytes that are no message are a refusal like any other.
+pub fn read(message: impl bytes::Buf) -> Result<CheckRequest, Refusal> {
+    CheckRequest::decode(message).map_err(|error| refuse(Reason::MessageMalformed, error.to_string()))
+}
+
+/// Read the attributes of one check.
+pub fn decode(request: &CheckRequest) -> Result<Attributes<'_>, Refusal> {
+    let attributes = request.attributes.as_ref();
+    let http = attributes
+        .and_then(|attributes| attributes.request.as_ref())
+        .and_then(|request| request.http.as_ref())
+        .ok_or_else(|| refuse(Reason::MessageMalformed, "no attributes.request.http"))?;
+    let method = required("method", &http.method)?;
+    let host = required("host", &http.host)?;
+    let target = required("path", &http.path)?;
+    // Envoy leaves both empty and keeps everything in `path`; a value here would be a second target.
+    if !http.query.is_empty() || !http.fragment.is_empty() {
+        return Err(refuse(Reason::AttributeConflict, "query or fragment beside path"));
+    }
+    let Collected { headers, forwarded_for, ignored } = collect(http)?;
+    Ok(Attributes {
+        dialect: Dialect::ExtAuthz,
+        method,
+        scheme: Scheme::parse(&http.scheme),
+        host,
+        target,
+        address: StatedAddress {
+            peer: attributes.and_then(|attributes| attributes.source.as_ref()).and_then(peer),
+            forwarded_for,
+        },
+        headers,
+        ignored_forwarding: ignored,
+    })
+}
+
+/// Envoy adds its peer to `X-Forwarded-For`, and writes the other two itself.
+const FORWARDING: Forwarding<1> =
+    Forwarding { reads: ["x-forwarded-for"], writes: &["x-forwarded-proto", "x-envoy-external-address"] };
+
+fn required<'w>(name: &str, value: &'w str) -> Result<&'w str, Refusal> {
+    if value.is_empty() { Err(refuse(Reason::AttributeMissing, name)) } else { Ok(value) }
+}
+
+/// The TCP peer; a pipe has no address.
+fn peer(source: &Peer) -> Option<&str> {
+    match source.address.as_ref()?.address.as_ref()? {
+        Address::SocketAddress(socket) => Some(socket.address.as_str()).filter(|address| !address.is_empty()),
+        Address::Pipe(_) => None,
+    }
+}
+
+/// The header fields from whichever of the two lists Envoy was told to send.
+fn collect(http: &HttpRequest) -> Result<Collected<'_>, Refusal> {
+    match &http.header_map {
+        None => {
+            let mut collected = Collected::new(true);
+            for (name, value) in &http.headers {
+                add(http, &mut collected, name, value.as_bytes())?;
+            }
+            Ok(collected)
+        }
+        Some(map) if http.headers.is_empty() => {
+            let mut collected = Collected::new(false);
+            for field in &map.headers {
+                add(http, &mut collected, &field.key, octets(field))?;
+            }
+            Ok(collected)
+        }
+        Some(_) => Err(refuse(Reason::AttributeConflict, "headers beside header_map")),
+    }
+}
+
+fn octets(field: &HeaderValue) -> &[u8] {
+    if field.raw_value.is_empty() { field.value.as_bytes() } else { &field.raw_value }
+}
+
+fn add<'w>(http: &HttpRequest, collected: &mut Collected<'w>, name: &'w str, value: &'w [u8]) -> Result<(), Refusal> {
+    if name.starts_with(':') || name.eq_ignore_ascii_case("host") {
+        return agree(http, name, value);
+    }
+    match FORWARDING.standing(name) {
+        Standing::Attribute(_) => collected.forwarded_for.extend(elements(value)),
+        Standing::Alias(of) => return Err(refuse(Reason::ForwardingAlias, format!("an alias of {of}"))),
+        Standing::Ignored => {
+            collected.ignored += 1;
+            collected.headers.push(name, value);
+        }
+        Standing::Client => collected.headers.push(name, value),
+    }
+    Ok(())
+}
+
+/// A pseudo header, or `host`, repeats a field of the message; it must not contradict it.
+fn agree(http: &HttpRequest, name: &str, value: &[u8]) -> Result<(), Refusal> {
+    let stated = match name {
+        ":method" => &http.method,
+        ":path" => &http.path,
+        ":scheme" | ":protocol" => return Ok(()),
+        _ if name == ":authority" || name.eq_ignore_ascii_case("host") => &http.host,
+        _ => return Err(refuse(Reason::AttributeConflict, "an unknown pseudo header")),
+    };
+    if stated.as_bytes() == value {
+        Ok(())
+    } else {
+        Err(refuse(Reason::AttributeConflict, format!("{name} differs from its field")))
+    }
+}
+
+fn refuse(reason: Reason, detail: impl Into<String>) -> Refusal {
+    crate::dialect::refuse(Dialect::ExtAuthz, reason, detail)
+}

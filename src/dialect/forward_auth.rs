@@ -1,0 +1,114 @@
+//! Forward authorization over HTTP: one path for each proxy, so that each is read by its own rules only.
+
+use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use http::request::Parts;
+use http::{HeaderValue, Method, StatusCode};
+
+use super::{answer, caddy, envoy_http, haproxy, ingress_nginx, nginx, refuse, traefik};
+use crate::model::dialect::Dialect;
+use crate::model::reason::Reason;
+use crate::model::request::{Attributes, Refusal};
+use crate::model::response::{Allow, Denial, Response, Verdict};
+
+/// Which dialect is spoken at this path. The query is not part of it: Caddy adds the client's query to ours.
+pub fn of_path(path: &str) -> Option<Dialect> {
+    match path {
+        "/auth/caddy" => Some(Dialect::Caddy),
+        "/auth/traefik" => Some(Dialect::Traefik),
+        "/auth/nginx" => Some(Dialect::Nginx),
+        "/auth/ingress-nginx" => Some(Dialect::IngressNginx),
+        "/auth/haproxy" => Some(Dialect::Haproxy),
+        _ => path
+            .strip_prefix(envoy_http::PREFIX)
+            .is_some_and(|rest| rest.starts_with('/'))
+            .then_some(Dialect::EnvoyHttp),
+    }
+}
+
+/// Read the attributes of one check from the head of its request.
+pub fn decode(dialect: Dialect, parts: &Parts) -> Result<Attributes<'_>, Refusal> {
+    match dialect {
+        Dialect::EnvoyHttp => envoy_http::decode(parts),
+        Dialect::Caddy => caddy::decode(parts),
+        Dialect::Traefik => traefik::decode(parts),
+        Dialect::Nginx => nginx::decode(parts),
+        Dialect::IngressNginx => ingress_nginx::decode(parts),
+        Dialect::Haproxy => haproxy::decode(parts),
+        Dialect::ExtAuthz => Err(refuse(dialect, Reason::MessageMalformed, "ext_authz is not spoken over plain HTTP")),
+    }
+}
+
+/// Write the answer to a check that came with `method`.
+pub fn encode(dialect: Dialect, method: &Method, response: &Response) -> http::Response<Bytes> {
+    let mut answer = match &response.verdict {
+        Verdict::Allow(allow) if allow.reason.allows() => allowed(dialect, allow),
+        Verdict::Allow(_) => denied(dialect, &answer::failure(Reason::Internal)),
+        Verdict::Deny(denial) => denied(dialect, denial),
+    };
+    if let Ok(id) = HeaderValue::try_from(response.decision_id.to_string()) {
+        answer.headers_mut().insert(answer::DECISION, id);
+    }
+    sized(answer, method)
+}
+
+/// The answer when no decision could be made: always a denial.
+pub fn failure(dialect: Dialect, method: &Method, reason: Reason) -> http::Response<Bytes> {
+    sized(denied(dialect, &answer::failure(reason)), method)
+}
+
+fn allowed(dialect: Dialect, allow: &Allow) -> http::Response<Bytes> {
+    let written = match dialect {
+        Dialect::EnvoyHttp => envoy_http::allow(allow),
+        Dialect::Caddy | Dialect::Traefik | Dialect::Nginx | Dialect::IngressNginx | Dialect::Haproxy => {
+            Some(answer::identity(allow))
+        }
+        Dialect::ExtAuthz => None,
+    };
+    match written {
+        Some(headers) => {
+            let mut answer = http::Response::new(Bytes::new());
+            *answer.headers_mut() = headers;
+            answer
+        }
+        None => denied(dialect, &answer::failure(Reason::Internal)),
+    }
+}
+
+fn denied(dialect: Dialect, denial: &Denial) -> http::Response<Bytes> {
+    let answer = plain(denial);
+    match dialect {
+        Dialect::EnvoyHttp => envoy_http::fold(answer),
+        Dialect::Nginx | Dialect::IngressNginx => nginx::fold(answer),
+        Dialect::Caddy | Dialect::Traefik | Dialect::Haproxy | Dialect::ExtAuthz => answer,
+    }
+}
+
+/// A denial as a proxy relays it that relays everything.
+fn plain(denial: &Denial) -> http::Response<Bytes> {
+    let mut answer = http::Response::new(Bytes::from(denial.body.clone()));
+    *answer.status_mut() =
+        StatusCode::from_u16(answer::denied_status(denial)).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+    for (name, text) in answer::relayed(denial) {
+        answer.headers_mut().append(name, HeaderValue::from(text.clone()));
+    }
+    if !denial.body.is_empty()
+        && let Ok(kind) = HeaderValue::from_str(denial.content_type)
+    {
+        answer.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+    }
+    answer
+}
+
+/// Envoy checks with the client's method: an answer to HEAD has no body.
+fn sized(mut answer: http::Response<Bytes>, method: &Method) -> http::Response<Bytes> {
+    if method == Method::HEAD {
+        *answer.body_mut() = Bytes::new();
+    }
+    let length = HeaderValue::from(answer.body().len());
+    answer.headers_mut().insert(CONTENT_LENGTH, length);
+    answer
+}
+
+#[cfg(test)]
+mod tests;
