@@ -7,7 +7,9 @@
 //! | [`model`] | the nouns: request, path, host, client address, identity, decision, response, record, problem |
 //! | [`policy`] | the decision: hosts, routes, conditions, identity headers, denials |
 //! | [`dialect`] | wire to model and back, one proxy a file |
+//! | [`outbound`] | the one HTTP client: deadlines, size limits, no redirects |
 
 pub mod dialect;
 pub mod model;
+pub mod outbound;
 pub mod policy;

@@ -1,0 +1,204 @@
+//! The one HTTP client. Everything we fetch comes through here, so every answer has a deadline and a size cap, no
+//! redirect is followed, no proxy is taken from the environment, and no private address is dialled by surprise.
+
+mod reach;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use bytes::BytesMut;
+use url::Host;
+use url::Url;
+
+pub use reach::Reach;
+pub use reach::is_public;
+
+/// What the client is built from.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Certificate authorities to trust next to the system's, as PEM text.
+    pub extra_roots: Vec<Vec<u8>>,
+}
+
+/// The bounds of one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// From the start to the last octet of the body.
+    pub total: Duration,
+    /// The largest body, in octets.
+    pub size: usize,
+    /// Which addresses may be dialled.
+    pub reach: Reach,
+    /// Allow `http:`. The setting behind it is spelled `insecure_…`.
+    pub insecure_http: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { total: Duration::from_secs(5), size: 1024 * 1024, reach: Reach::Public, insecure_http: false }
+    }
+}
+
+/// Why a fetch gave nothing. Texts carry no credentials: a URL with user information is refused first.
+#[derive(Debug, thiserror::Error)]
+pub enum OutboundError {
+    #[error("the HTTP client cannot be built")]
+    Build(#[source] reqwest::Error),
+    #[error("`{0}` is not an https URL")]
+    NotHttps(String),
+    #[error("a URL with a user name or password is not fetched")]
+    Credentials,
+    #[error("`{0}` has no host")]
+    NoHost(String),
+    #[error("`{0}` is not a public address, and only those may be reached")]
+    NotPublic(String),
+    #[error("no certificate authority is installed on this machine, so no https URL can be fetched")]
+    NoRoots,
+    #[error("`{url}` answered {status} with a redirect, which is not followed")]
+    Redirect { url: String, status: u16 },
+    #[error("`{url}` answered {status}")]
+    Status { url: String, status: u16 },
+    #[error("the answer of `{url}` is larger than {size} octets")]
+    TooLarge { url: String, size: usize },
+    #[error("`{url}` did not answer within {total:?}")]
+    TooSlow { url: String, total: Duration },
+    #[error("`{url}` cannot be fetched: {cause}")]
+    Failed {
+        url: String,
+        /// The innermost cause, which is the one an operator can act on.
+        cause: String,
+        #[source]
+        source: reqwest::Error,
+    },
+}
+
+/// The client. Cloning shares the connections.
+#[derive(Clone, Debug)]
+pub struct Client {
+    public: reqwest::Client,
+    any: reqwest::Client,
+    has_roots: bool,
+}
+
+impl Client {
+    /// Build the client and install the process's TLS provider.
+    pub fn new(settings: &Settings) -> Result<Client, OutboundError> {
+        install_crypto();
+        match Client::with_system_roots(settings, true) {
+            Ok(client) => Ok(client),
+            // A machine without any certificate authority can still fetch what needs none.
+            Err(_) if settings.extra_roots.is_empty() => Client::with_system_roots(settings, false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Fetch one URL whole. Only status 200 is an answer.
+    pub async fn get(&self, url: &Url, limits: &Limits) -> Result<Bytes, OutboundError> {
+        self.admit(url, limits)?;
+        let client = match limits.reach {
+            Reach::Public => &self.public,
+            Reach::Any => &self.any,
+        };
+        match tokio::time::timeout(limits.total, fetch(client, url, limits.size)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(OutboundError::TooSlow { url: url.to_string(), total: limits.total }),
+        }
+    }
+
+    /// What can be refused before anything is sent. An address written into the URL never meets the resolver, so it
+    /// is judged here.
+    fn admit(&self, url: &Url, limits: &Limits) -> Result<(), OutboundError> {
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(OutboundError::Credentials);
+        }
+        match url.scheme() {
+            "https" if self.has_roots => {}
+            "https" => return Err(OutboundError::NoRoots),
+            "http" if limits.insecure_http => {}
+            _ => return Err(OutboundError::NotHttps(url.to_string())),
+        }
+        let address = match url.host() {
+            None => return Err(OutboundError::NoHost(url.to_string())),
+            Some(Host::Domain(_)) => None,
+            Some(Host::Ipv4(address)) => Some(address.into()),
+            Some(Host::Ipv6(address)) => Some(address.into()),
+        };
+        match address {
+            Some(address) if limits.reach == Reach::Public && !is_public(address) => {
+                Err(OutboundError::NotPublic(address.to_string()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn with_system_roots(settings: &Settings, has_roots: bool) -> Result<Client, OutboundError> {
+        let public = builder(settings, has_roots)?.dns_resolver(reach::PublicOnly);
+        let any = builder(settings, has_roots)?;
+        Ok(Client {
+            public: public.build().map_err(OutboundError::Build)?,
+            any: any.build().map_err(OutboundError::Build)?,
+            has_roots,
+        })
+    }
+}
+
+/// Make aws-lc the TLS provider of the process. Harmless when one is already installed.
+pub fn install_crypto() {
+    let _already_installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place that builds an HTTP client")]
+fn builder(settings: &Settings, has_roots: bool) -> Result<reqwest::ClientBuilder, OutboundError> {
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("postern/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .no_proxy()
+        .connect_timeout(Duration::from_secs(3))
+        .pool_max_idle_per_host(1)
+        .pool_idle_timeout(Duration::from_secs(30));
+    if !has_roots {
+        builder = builder.tls_certs_only([]);
+    }
+    for pem in &settings.extra_roots {
+        builder = builder.tls_certs_merge(reqwest::Certificate::from_pem_bundle(pem).map_err(OutboundError::Build)?);
+    }
+    Ok(builder)
+}
+
+async fn fetch(client: &reqwest::Client, url: &Url, size: usize) -> Result<Bytes, OutboundError> {
+    let failed = |error: reqwest::Error| failed(url, error);
+    let too_large = || OutboundError::TooLarge { url: url.to_string(), size };
+    let mut response = client.get(url.clone()).send().await.map_err(failed)?;
+    let status = response.status();
+    if status.is_redirection() {
+        return Err(OutboundError::Redirect { url: url.to_string(), status: status.as_u16() });
+    }
+    if status != http::StatusCode::OK {
+        return Err(OutboundError::Status { url: url.to_string(), status: status.as_u16() });
+    }
+    if response.content_length().is_some_and(|length| length > size as u64) {
+        return Err(too_large());
+    }
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        if chunk.len() > size.saturating_sub(body.len()) {
+            return Err(too_large());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+fn failed(url: &Url, error: reqwest::Error) -> OutboundError {
+    let source = error.without_url();
+    let mut innermost: &dyn std::error::Error = &source;
+    while let Some(deeper) = innermost.source() {
+        innermost = deeper;
+    }
+    OutboundError::Failed { url: url.to_string(), cause: innermost.to_string(), source }
+}
+
+#[cfg(test)]
+mod tests;

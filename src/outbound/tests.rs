@@ -1,0 +1,121 @@
+//! The client against a bare loopback server that answers with the octets it is told to.
+
+use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+
+use super::*;
+
+/// Serve every connection with these octets; `keep_open` never ends the answer.
+async fn serve(answer: Vec<u8>, keep_open: bool) -> Url {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let address = listener.local_addr().expect("address");
+    tokio::spawn(async move {
+        let mut held = vec![];
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await;
+            let _ = stream.write_all(&answer).await;
+            if keep_open {
+                held.push(stream);
+            }
+        }
+    });
+    Url::parse(&format!("http://{address}/keys")).expect("url")
+}
+
+fn near() -> Limits {
+    Limits { reach: Reach::Any, insecure_http: true, ..Limits::default() }
+}
+
+fn answer(head: &str, body: &[u8]) -> Vec<u8> {
+    [head.as_bytes(), b"\r\n", body].concat()
+}
+
+async fn get(url: &Url, limits: &Limits) -> Result<Bytes, OutboundError> {
+    Client::new(&Settings::default()).expect("client").get(url, limits).await
+}
+
+#[tokio::test]
+async fn a_plain_answer_is_read_whole() {
+    let url = serve(answer("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n", b"hello"), false).await;
+    assert_eq!(get(&url, &near()).await.expect("answer"), "hello");
+}
+
+#[tokio::test]
+async fn k03_too_much_is_refused_by_length_and_while_reading() {
+    let limits = Limits { size: 10, ..near() };
+    let declared = serve(answer("HTTP/1.1 200 OK\r\ncontent-length: 11\r\n", b"01234567890"), false).await;
+    let streamed = serve(answer("HTTP/1.1 200 OK\r\nconnection: close\r\n", b"01234567890"), false).await;
+    let fits = serve(answer("HTTP/1.1 200 OK\r\nconnection: close\r\n", b"0123456789"), false).await;
+    assert!(matches!(get(&declared, &limits).await, Err(OutboundError::TooLarge { size: 10, .. })));
+    assert!(matches!(get(&streamed, &limits).await, Err(OutboundError::TooLarge { size: 10, .. })));
+    assert_eq!(get(&fits, &limits).await.expect("answer"), "0123456789");
+}
+
+#[tokio::test]
+async fn k03_a_stalled_answer_ends_at_the_deadline() {
+    let limits = Limits { total: Duration::from_millis(100), ..near() };
+    let silent = serve(vec![], true).await;
+    let halfway = serve(answer("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n", b"hel"), true).await;
+    for url in [silent, halfway] {
+        assert!(matches!(get(&url, &limits).await, Err(OutboundError::TooSlow { .. })));
+    }
+}
+
+#[tokio::test]
+async fn k02_redirects_are_errors() {
+    let trap = serve(answer("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n", b"trap"), false).await;
+    let head = format!("HTTP/1.1 302 Found\r\nlocation: {trap}\r\ncontent-length: 0\r\n");
+    let url = serve(answer(&head, b""), false).await;
+    assert!(matches!(get(&url, &near()).await, Err(OutboundError::Redirect { status: 302, .. })));
+}
+
+#[tokio::test]
+async fn other_statuses_are_errors() {
+    for status in [204, 206, 404, 500] {
+        let head = format!("HTTP/1.1 {status} x\r\ncontent-length: 0\r\n");
+        let url = serve(answer(&head, b""), false).await;
+        let error = get(&url, &near()).await.expect_err("an error");
+        assert!(matches!(error, OutboundError::Status { status: got, .. } if got == status), "{status}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn k02_plain_http_private_targets_and_credentials_are_refused() {
+    let url = serve(answer("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n", b"trap"), false).await;
+    let guarded = Limits { insecure_http: true, ..Limits::default() };
+    assert!(matches!(get(&url, &Limits::default()).await, Err(OutboundError::NotHttps(_))));
+    assert!(matches!(get(&url, &guarded).await, Err(OutboundError::NotPublic(_))));
+
+    let mut spelled = url.clone();
+    for host in ["2130706433", "0x7f.1", "[::ffff:127.0.0.1]", "[::1]"] {
+        spelled.set_host(Some(host)).expect("host");
+        assert!(matches!(get(&spelled, &guarded).await, Err(OutboundError::NotPublic(_))), "{spelled}");
+    }
+
+    let mut named = url.clone();
+    named.set_host(Some("localhost")).expect("host");
+    match get(&named, &guarded).await {
+        Err(OutboundError::Failed { cause, .. }) => {
+            assert_eq!(cause, "`localhost` has no public address, and only those may be reached");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(get(&named, &near()).await.expect("answer"), "trap");
+
+    let mut with_password = url.clone();
+    with_password.set_password(Some("hunter2")).expect("password");
+    assert!(matches!(get(&with_password, &near()).await, Err(OutboundError::Credentials)));
+
+    let other = Url::parse("file:///etc/passwd").expect("url");
+    assert!(matches!(get(&other, &near()).await, Err(OutboundError::NotHttps(_))));
+}
+
+#[tokio::test]
+async fn https_to_a_plain_server_fails_without_falling_back() {
+    let mut url = serve(answer("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n", b"trap"), false).await;
+    url.set_scheme("https").expect("scheme");
+    let error = get(&url, &near()).await.expect_err("an error");
+    assert!(matches!(error, OutboundError::Failed { .. } | OutboundError::NoRoots), "{error}");
+}
