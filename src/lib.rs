@@ -8,7 +8,9 @@
 //! | [`policy`] | the decision: hosts, routes, conditions, identity headers, denials |
 //! | [`dialect`] | wire to model and back, one proxy a file |
 //! | [`outbound`] | the one HTTP client: deadlines, size limits, no redirects |
+//! | [`authn`] | who is asking: tokens, and the keys of their issuers |
 
+pub mod authn;
 pub mod dialect;
 pub mod model;
 pub mod outbound;

@@ -1,0 +1,217 @@
+//! Signed tokens of one issuer: a small, strict reading of RFC 7515 and RFC 7519, in the order of its steps. A token
+//! is recognised by its issuer, its header judged, its signature verified, and only then are its claims believed.
+
+mod algorithm;
+mod claims;
+mod error;
+mod header;
+mod mapping;
+mod preset;
+mod token;
+mod verify;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::authn::Note;
+use crate::authn::Waited;
+use crate::authn::jwks::Fit;
+use crate::authn::jwks::Keys;
+use crate::authn::place::TokenPlace;
+use crate::model::identity::Claims;
+use crate::model::identity::Identity;
+use header::Header;
+
+pub use algorithm::Algorithm;
+pub use error::TokenError;
+pub use mapping::ClaimMapping;
+pub use preset::Preset;
+pub(in crate::authn) use token::Unverified;
+
+/// The leeway of a source that does not say, in seconds.
+pub const DEFAULT_LEEWAY: i64 = 60;
+
+/// What a JWT source is built from.
+#[derive(Clone, Debug)]
+pub struct JwtSettings {
+    /// The source's name in the configuration.
+    pub source: Arc<str>,
+    /// Exactly what `iss` must be.
+    pub issuer: String,
+    /// One of these must be in `aud`, exactly. Never empty.
+    pub audience: Vec<String>,
+    /// What `alg` may be. Never empty; see [`Algorithm::DEFAULT`].
+    pub algorithms: Vec<Algorithm>,
+    /// Where the token is looked for, in this order. Never empty.
+    pub places: Vec<TokenPlace>,
+    /// How far the clocks may differ, in seconds.
+    pub leeway: i64,
+    /// Where the issuer writes what.
+    pub mapping: ClaimMapping,
+    /// The issuer's keys.
+    pub keys: Arc<Keys>,
+}
+
+/// Why a JWT source cannot be built.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JwtError {
+    #[error("the issuer may not be empty")]
+    NoIssuer,
+    #[error("the audience may not be empty")]
+    NoAudience,
+    #[error("the list of algorithms may not be empty")]
+    NoAlgorithms,
+    #[error("the list of token places may not be empty")]
+    NoPlaces,
+    #[error("the leeway of {0} seconds is not between 0 and 600")]
+    Leeway(i64),
+    #[error("{0} needs a shared secret, and the keys of this source are public")]
+    NeedsSecret(Algorithm),
+    #[error("{0} is listed, but no key of this source is for it")]
+    NoKeyFor(Algorithm),
+    #[error("the keys belong to the issuer `{0}`")]
+    KeysOfOtherIssuer(String),
+}
+
+/// One issuer's tokens.
+#[derive(Debug)]
+pub struct JwtSource {
+    settings: JwtSettings,
+    issuer: Arc<str>,
+}
+
+/// What a source says of a token it claims.
+pub(super) enum Verdict {
+    Verified(Arc<Identity>),
+    Refused(TokenError),
+    NeedKeys(Option<String>),
+}
+
+impl JwtSource {
+    /// Build a source, or say which setting contradicts another.
+    pub fn build(settings: JwtSettings) -> Result<JwtSource, JwtError> {
+        let JwtSettings { issuer, audience, algorithms, places, leeway, keys, .. } = &settings;
+        if issuer.is_empty() {
+            return Err(JwtError::NoIssuer);
+        }
+        if audience.is_empty() || audience.iter().any(String::is_empty) {
+            return Err(JwtError::NoAudience);
+        }
+        if algorithms.is_empty() {
+            return Err(JwtError::NoAlgorithms);
+        }
+        if places.is_empty() {
+            return Err(JwtError::NoPlaces);
+        }
+        if !(0..=600).contains(leeway) {
+            return Err(JwtError::Leeway(*leeway));
+        }
+        if **keys.issuer() != **issuer {
+            return Err(JwtError::KeysOfOtherIssuer(keys.issuer().to_string()));
+        }
+        let fixed = keys.fixed_set();
+        for algorithm in algorithms.iter().copied() {
+            match fixed {
+                None if algorithm.is_symmetric() => return Err(JwtError::NeedsSecret(algorithm)),
+                Some(set) if algorithm.is_symmetric() && !set.serves(algorithm) => {
+                    return Err(JwtError::NeedsSecret(algorithm));
+                }
+                Some(_) | None => {}
+            }
+        }
+        if let Some(set) = fixed
+            && let Some(first) = algorithms.first()
+            && !algorithms.iter().any(|algorithm| set.serves(*algorithm))
+        {
+            return Err(JwtError::NoKeyFor(*first));
+        }
+        let issuer = issuer.as_str().into();
+        Ok(JwtSource { settings, issuer })
+    }
+
+    /// Exactly what `iss` must be.
+    pub fn issuer(&self) -> &Arc<str> {
+        &self.issuer
+    }
+
+    /// Where the token is looked for, in order.
+    pub fn places(&self) -> &[TokenPlace] {
+        &self.settings.places
+    }
+
+    /// The issuer's keys.
+    pub fn keys(&self) -> &Arc<Keys> {
+        &self.settings.keys
+    }
+
+    /// Is this token this source's business?
+    pub(super) fn claims(&self, token: &Unverified<'_>) -> bool {
+        token.issuer() == Some(&*self.issuer)
+    }
+
+    /// Judge a claimed token.
+    pub(super) fn verify(
+        &self,
+        token: Unverified<'_>,
+        now: Timestamp,
+        waited: Waited,
+        notes: &mut dyn FnMut(Note<'_>),
+    ) -> Verdict {
+        match self.try_verify(token, now, waited, notes) {
+            Ok(verdict) => verdict,
+            Err(error) => Verdict::Refused(error),
+        }
+    }
+
+    fn try_verify(
+        &self,
+        token: Unverified<'_>,
+        now: Timestamp,
+        waited: Waited,
+        notes: &mut dyn FnMut(Note<'_>),
+    ) -> Result<Verdict, TokenError> {
+        let settings = &self.settings;
+        let Header { algorithm, kid } = Header::parse(token.header, &settings.algorithms)?;
+        let Some(set) = settings.keys.current(now) else {
+            return self.without_key(kid, false, waited);
+        };
+        let keys = match set.fit(kid.as_deref(), algorithm) {
+            Fit::Keys(keys) => keys,
+            Fit::OtherAlgorithm => return Err(TokenError::KeyNotForAlgorithm(algorithm)),
+            Fit::Unknown => return self.without_key(kid, true, waited),
+        };
+        let (verified, key) = verify::verify(token, algorithm, &keys)?;
+        notes(Note::Key { source: &settings.source, kid: key.kid(), algorithm });
+        let registered = claims::judge(&verified, &settings.audience, settings.leeway, now)?;
+        let mapped = settings.mapping.read(verified.members())?;
+        let identity = Identity::verified(Claims {
+            source: settings.source.clone(),
+            issuer: self.issuer.clone(),
+            subject: registered.subject,
+            user: mapped.user,
+            groups: mapped.groups,
+            email: mapped.email,
+            email_verified: mapped.email_verified,
+            name: mapped.name,
+            scopes: mapped.scopes,
+            raw: verified.into_members(),
+            expires: Some(registered.expires),
+        });
+        // The one thing `Identity::verified` still judges is the soundness of subject and user.
+        identity.map(|identity| Verdict::Verified(Arc::new(identity))).map_err(|_| TokenError::UnsoundName)
+    }
+
+    /// The key is not here. Before a wait it may still come; after one this is the answer. `have_set`: the issuer has
+    /// keys, only not this one.
+    fn without_key(&self, kid: Option<String>, have_set: bool, waited: Waited) -> Result<Verdict, TokenError> {
+        match waited {
+            Waited::No if self.settings.keys.is_remote() => Ok(Verdict::NeedKeys(kid)),
+            Waited::No | Waited::Fresh if have_set => Err(TokenError::UnknownKey(kid)),
+            Waited::No | Waited::Fresh | Waited::Failed => Err(TokenError::NoKeys),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

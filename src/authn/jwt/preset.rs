@@ -1,0 +1,88 @@
+//! What is known about the tokens of widespread identity providers, so that nobody has to write it.
+
+use crate::authn::jwt::mapping::ClaimMapping;
+use crate::model::claim_path::ClaimPath;
+
+/// An identity provider whose claims are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preset {
+    Keycloak,
+    /// Microsoft Entra ID, version 2.0 tokens.
+    Entra,
+    Authelia,
+    Okta,
+    Google,
+}
+
+impl Preset {
+    /// Every preset.
+    pub const ALL: [Preset; 5] = [Preset::Keycloak, Preset::Entra, Preset::Authelia, Preset::Okta, Preset::Google];
+
+    /// Read the name the configuration uses.
+    pub fn parse(name: &str) -> Option<Preset> {
+        Preset::ALL.into_iter().find(|preset| preset.name() == name)
+    }
+
+    /// The name the configuration uses.
+    pub fn name(self) -> &'static str {
+        match self {
+            Preset::Keycloak => "keycloak",
+            Preset::Entra => "entra",
+            Preset::Authelia => "authelia",
+            Preset::Okta => "okta",
+            Preset::Google => "google",
+        }
+    }
+
+    /// Where this provider writes what.
+    pub fn mapping(self) -> ClaimMapping {
+        let (user, groups): (_, &[&[&str]]) = match self {
+            Preset::Keycloak => ("preferred_username", &[&["groups"], &["realm_access", "roles"]]),
+            Preset::Entra => ("preferred_username", &[&["groups"], &["roles"]]),
+            Preset::Authelia | Preset::Okta => ("preferred_username", &[&["groups"]]),
+            // Google knows no user names; its addresses count only when verified.
+            Preset::Google => ("email", &[]),
+        };
+        ClaimMapping {
+            user: ClaimPath::member(user),
+            groups: groups.iter().map(|steps| ClaimPath::steps(steps)).collect(),
+            ..ClaimMapping::default()
+        }
+    }
+
+    /// Hosts besides the issuer's on which this provider publishes its keys.
+    pub fn key_hosts(self) -> &'static [&'static str] {
+        match self {
+            Preset::Keycloak | Preset::Authelia | Preset::Okta => &[],
+            // Version 1.0 issuers are on `sts.windows.net`.
+            Preset::Entra => &["login.microsoftonline.com"],
+            Preset::Google => &["www.googleapis.com"],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn preset_paths_are_what_their_text_means() {
+        for preset in Preset::ALL {
+            assert_eq!(Preset::parse(preset.name()), Some(preset));
+            let ClaimMapping { user, groups, email, name } = preset.mapping();
+            for path in groups.iter().chain([&user, &email, &name]) {
+                let claims = serde_json::json!({
+                    "preferred_username": 1, "email": 1, "name": 1, "groups": 1, "roles": 1, "realm_access": {"roles": 1},
+                });
+                let claims = claims.as_object().expect("object");
+                assert_eq!(path.lookup(claims), Some(&serde_json::json!(1)), "{path}");
+                assert_eq!(
+                    ClaimPath::parse(path.as_str()).expect("path").lookup(claims),
+                    path.lookup(claims),
+                    "{path}"
+                );
+            }
+        }
+        assert_eq!(Preset::parse("Keycloak"), None);
+    }
+}

@@ -1,0 +1,49 @@
+//! What `explain` hears of an attempt, in the order it happened. Notes borrow, so that nobody pays who does not listen.
+
+use std::fmt;
+
+use crate::authn::jwt::Algorithm;
+use crate::authn::jwt::TokenError;
+use crate::authn::place::TokenPlace;
+use crate::authn::quoted::Quoted;
+
+/// One step of [`authenticate`](crate::authn::authenticate), for `explain`.
+#[derive(Clone, Copy, Debug)]
+pub enum Note<'a> {
+    /// Nothing stands where the source looks.
+    Empty { source: &'a str, place: &'a TokenPlace },
+    /// Something stands there, but it has not the form of a token.
+    NotAToken { source: &'a str, place: &'a TokenPlace, why: &'a TokenError },
+    /// A token of another issuer stands there.
+    OtherIssuer { source: &'a str, place: &'a TokenPlace, issuer: Option<&'a str> },
+    /// The source claims this credential: the only one used.
+    Claimed { source: &'a str, place: &'a TokenPlace },
+    /// The source would claim this credential too, but another came first.
+    Later { source: &'a str, place: &'a TokenPlace },
+    /// The signature verified with this key.
+    Key { source: &'a str, kid: Option<&'a str>, algorithm: Algorithm },
+}
+
+/// Takes no notes.
+pub fn quiet(_: Note<'_>) {}
+
+impl fmt::Display for Note<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Note::Empty { source, place } => write!(f, "{source}: nothing in {place}"),
+            Note::NotAToken { source, place, why } => write!(f, "{source}: {place} is not claimed: {why}"),
+            Note::OtherIssuer { source, place, issuer: Some(issuer) } => {
+                write!(f, "{source}: {place} is of another issuer, {}", Quoted(issuer))
+            }
+            Note::OtherIssuer { source, place, issuer: None } => write!(f, "{source}: {place} names no issuer"),
+            Note::Claimed { source, place } => write!(f, "{source}: claims {place}"),
+            Note::Later { source, place } => write!(f, "{source}: would claim {place}, but another came first"),
+            Note::Key { source, kid: Some(kid), algorithm } => {
+                write!(f, "{source}: the {algorithm} signature verifies with key {}", Quoted(kid))
+            }
+            Note::Key { source, kid: None, algorithm } => {
+                write!(f, "{source}: the {algorithm} signature verifies with a key without id")
+            }
+        }
+    }
+}

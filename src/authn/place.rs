@@ -1,0 +1,166 @@
+//! Where on a request a token stands, and finding it there: exactly one, or none, or a refusal (J19).
+
+use std::fmt;
+
+use crate::model::header::Headers;
+use crate::model::header::Single;
+
+/// Where a source looks for its token.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum TokenPlace {
+    /// `Authorization: Bearer …` (RFC 6750 §2.1).
+    Bearer,
+    /// The whole value of the header field of this lower-case name.
+    Header(String),
+    /// The cookie of this name, case included.
+    Cookie(String),
+}
+
+/// The kind of place a credential stood in; decides between a login redirect and a plain 401.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialPlace {
+    Bearer,
+    Header,
+    Cookie,
+}
+
+/// What stands in a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found<'w> {
+    /// Nothing that could be a credential of this kind.
+    Nothing,
+    /// One credential.
+    One(&'w str),
+    /// More than one.
+    Many,
+    /// A bearer credential that does not fit its grammar.
+    BadBearer,
+}
+
+impl TokenPlace {
+    /// The kind of place.
+    pub fn kind(&self) -> CredentialPlace {
+        match self {
+            TokenPlace::Bearer => CredentialPlace::Bearer,
+            TokenPlace::Header(_) => CredentialPlace::Header,
+            TokenPlace::Cookie(_) => CredentialPlace::Cookie,
+        }
+    }
+
+    /// Look there.
+    pub(super) fn find<'w>(&self, headers: &Headers<'w>) -> Found<'w> {
+        match self {
+            TokenPlace::Bearer => find_bearer(headers),
+            TokenPlace::Header(name) => find_header(headers, name),
+            TokenPlace::Cookie(name) => find_cookie(headers, name),
+        }
+    }
+}
+
+impl fmt::Display for TokenPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TokenPlace::Bearer => f.write_str("the bearer token"),
+            TokenPlace::Header(name) => write!(f, "the header `{name}`"),
+            TokenPlace::Cookie(name) => write!(f, "the cookie `{name}`"),
+        }
+    }
+}
+
+/// Does the request carry a bearer credential, sound or not?
+pub(super) fn has_bearer(headers: &Headers<'_>) -> bool {
+    headers
+        .all("authorization")
+        .any(|value| value.split(|octet| *octet == b',').any(|element| bearer(element).is_some()))
+}
+
+fn find_bearer<'w>(headers: &Headers<'w>) -> Found<'w> {
+    let value = match headers.one("authorization") {
+        Single::Absent => return Found::Nothing,
+        Single::Many => return Found::Many,
+        Single::One(value) => value,
+    };
+    // Several `Authorization` fields that the proxy joined; Envoy does so even where it sends all others apart. Other
+    // schemes have commas of their own, so only a bearer credential among the elements shows it; a bearer token itself
+    // has no comma.
+    let joined = headers.joined() || value.split(|octet| *octet == b',').skip(1).any(has_scheme);
+    if joined && value.contains(&b',') && has_bearer(headers) {
+        return Found::Many;
+    }
+    match bearer(value) {
+        None => Found::Nothing,
+        Some(token) if is_token68(token) => std::str::from_utf8(token).map_or(Found::BadBearer, Found::One),
+        Some(_) => Found::BadBearer,
+    }
+}
+
+/// What follows the scheme `Bearer`, if that is the scheme (RFC 9110 §11.4).
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = value.trim_ascii().split_at_checked("bearer".len())?;
+    let is_whole = rest.first().is_none_or(|octet| matches!(octet, b' ' | b'\t' | b','));
+    (scheme.eq_ignore_ascii_case(b"bearer") && is_whole).then(|| strip_spaces(rest))
+}
+
+/// Does this look like a credential of its own, rather than the rest of one?
+fn has_scheme(element: &[u8]) -> bool {
+    element.trim_ascii().contains(&b' ')
+}
+
+fn strip_spaces(value: &[u8]) -> &[u8] {
+    let spaces = value.iter().take_while(|octet| **octet == b' ').count();
+    value.get(spaces..).unwrap_or_default()
+}
+
+/// RFC 9110 §11.2.
+fn is_token68(token: &[u8]) -> bool {
+    let text = token.iter().rev().skip_while(|octet| **octet == b'=');
+    let mut length = 0;
+    for octet in text {
+        if !(octet.is_ascii_alphanumeric() || b"-._~+/".contains(octet)) {
+            return false;
+        }
+        length += 1;
+    }
+    length > 0
+}
+
+fn find_header<'w>(headers: &Headers<'w>, name: &str) -> Found<'w> {
+    match headers.one(name) {
+        Single::Absent => Found::Nothing,
+        Single::Many => Found::Many,
+        Single::One(value) if headers.joined() && value.contains(&b',') => Found::Many,
+        Single::One(value) => one(value),
+    }
+}
+
+/// RFC 6265 §4.2.1, over every `Cookie` field; where the proxy joins fields, a comma may stand between two.
+fn find_cookie<'w>(headers: &Headers<'w>, name: &str) -> Found<'w> {
+    let joined = headers.joined();
+    let pairs = headers
+        .all("cookie")
+        .flat_map(move |value| value.split(move |octet| *octet == b';' || (joined && *octet == b',')));
+    let mut found = None;
+    for pair in pairs {
+        let mut parts = pair.splitn(2, |octet| *octet == b'=');
+        let (Some(own), Some(value)) = (parts.next(), parts.next()) else { continue };
+        if own.trim_ascii() != name.as_bytes() {
+            continue;
+        }
+        if found.is_some() {
+            return Found::Many;
+        }
+        found = Some(one(value.trim_ascii()));
+    }
+    found.unwrap_or(Found::Nothing)
+}
+
+/// A value that may hold a token; an empty one or one that is not text cannot.
+fn one(value: &[u8]) -> Found<'_> {
+    match std::str::from_utf8(value) {
+        Ok(text) if !text.is_empty() => Found::One(text),
+        Ok(_) | Err(_) => Found::Nothing,
+    }
+}
+
+#[cfg(test)]
+mod tests;

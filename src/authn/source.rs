@@ -1,0 +1,31 @@
+//! A source of identities as the configuration names it.
+
+use std::sync::Arc;
+
+use crate::authn::jwks::Keys;
+use crate::authn::jwt::JwtSource;
+
+/// A named source.
+#[derive(Debug)]
+pub struct Source {
+    /// The key under `identity:` in the configuration.
+    pub name: Arc<str>,
+    /// How it knows people.
+    pub kind: Kind,
+}
+
+/// How a source knows people. A new kind is a file in this room and an arm here.
+#[derive(Debug)]
+pub enum Kind {
+    /// By the signed tokens of an issuer.
+    Jwt(JwtSource),
+}
+
+impl Source {
+    /// The keys this source verifies with, if it verifies with any.
+    pub fn keys(&self) -> Option<&Arc<Keys>> {
+        match &self.kind {
+            Kind::Jwt(source) => Some(source.keys()),
+        }
+    }
+}
