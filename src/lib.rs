@@ -9,9 +9,11 @@
 //! | [`dialect`] | wire to model and back, one proxy a file |
 //! | [`outbound`] | the one HTTP client: deadlines, size limits, no redirects |
 //! | [`authn`] | who is asking: tokens, and the keys of their issuers |
+//! | [`telemetry`] | one record a decision, seen as counters and a log line; the clock |
 
 pub mod authn;
 pub mod dialect;
 pub mod model;
 pub mod outbound;
 pub mod policy;
+pub mod telemetry;

@@ -1,0 +1,78 @@
+//! What the operator sees: one [`Record`] becomes counters and a log line; the clock lives here too.
+
+pub mod clock;
+pub mod log;
+pub mod metrics;
+mod tally;
+
+use tracing::debug;
+
+use crate::model::key_status::KeyStatus;
+use crate::model::record::Record;
+use crate::telemetry::log::Plain;
+use crate::telemetry::metrics::ListenerMetrics;
+use crate::telemetry::metrics::Metrics;
+
+/// The one place decisions and events are reported to. Nothing here waits, fails or panics on the path of a request.
+pub struct Telemetry {
+    metrics: Metrics,
+}
+
+impl Telemetry {
+    /// Fails only if two metrics of ours had the same name.
+    pub fn new() -> Result<Telemetry, prometheus::Error> {
+        Ok(Telemetry { metrics: Metrics::new()? })
+    }
+
+    /// Account for one check. Every answer that leaves us passes here exactly once.
+    pub fn record(&self, record: &Record) {
+        self.metrics.count(record);
+        write(record);
+    }
+
+    /// Everything counted so far and how the keys stand, in the Prometheus text format 0.0.4.
+    pub fn gather(&self, keys: &[KeyStatus]) -> String {
+        self.metrics.gather(clock::now(), keys)
+    }
+
+    /// The counters of one listener: `grpc`, `http` or `admin`.
+    pub fn listener(&self, name: &'static str) -> ListenerMetrics {
+        self.metrics.listener(name)
+    }
+
+    /// The gauges and counters that are set from outside the path of a request: reloads, weakened switches.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+}
+
+/// One debug line a decision, allowed or denied. The fields are escaped: whatever the client sent stays on that line.
+fn write(record: &Record) {
+    let decision = &record.decision;
+    debug!(
+        decision.id = %record.decision_id,
+        decision.effect = decision.effect().name(),
+        decision.reason = decision.reason.code(),
+        decision.place = decision.place.as_ref().map(tracing::field::display),
+        decision.detail = record.detail.as_deref().map(Plain).map(tracing::field::display),
+        dialect = record.dialect.name(),
+        route.host = decision.route.as_deref().map(|route| &*route.host),
+        route.name = decision.route.as_deref().map(|route| &*route.name),
+        subject.user = decision.principal.identity().map(|identity| tracing::field::display(Plain(&identity.user))),
+        subject.source = decision.principal.identity().map(|identity| &*identity.source),
+        request.method = record.method.as_deref().map(Plain).map(tracing::field::display),
+        request.host = record.host.as_deref().map(Plain).map(tracing::field::display),
+        request.path = record.path.as_deref().map(Plain).map(tracing::field::display),
+        client.ip = record.client_ip.map(tracing::field::display),
+        response.status = record.status,
+        policy = &*record.policy,
+        took_us = record.took.map(|took| u64::try_from(took.as_micros()).unwrap_or(u64::MAX)),
+        "request decided"
+    );
+}
+
+impl std::fmt::Debug for Telemetry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Telemetry")
+    }
+}

@@ -1,0 +1,102 @@
+//! Setting up the log: one line an event, JSON or for reading, always on stderr.
+
+use std::fmt;
+use std::io;
+
+use tracing::error;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::EnvFilter;
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    #[default]
+    Json,
+    /// Columns for a person at a terminal.
+    Pretty,
+}
+
+/// Why the log could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    #[error("`{filter}` is not a log level or filter")]
+    Filter { filter: String, source: tracing_subscriber::filter::ParseError },
+    #[error("the log was set up twice")]
+    Twice,
+}
+
+/// Start logging. `filter` is a level (`info`) or a list as `info,postern=debug`; libraries keep to `warn`
+/// unless the list names them.
+pub fn start(format: LogFormat, filter: &str, colour: bool) -> Result<(), LogError> {
+    let directives = match filter.parse::<LevelFilter>() {
+        Ok(level) => format!("warn,postern={level}"),
+        Err(_) => filter.to_owned(),
+    };
+    let filter = EnvFilter::builder()
+        .parse(&directives)
+        .map_err(|source| LogError::Filter { filter: filter.to_owned(), source })?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let subscriber: Box<dyn tracing::Subscriber + Send + Sync> = match format {
+        LogFormat::Json => Box::new(lines.json().flatten_event(true).with_current_span(false).finish()),
+        LogFormat::Pretty => Box::new(lines.with_ansi(colour).finish()),
+    };
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::Twice)?;
+    log_panics();
+    Ok(())
+}
+
+/// A panic is an event like any other: one line, with its place but without its text, which may quote a request.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let message = panic.payload().downcast_ref::<&'static str>().copied();
+        error!(
+            panic.place = panic.location().map(tracing::field::display),
+            panic.message = message,
+            "a bug: one request or task was given up"
+        );
+    }));
+}
+
+/// Text from outside, with everything that is not a plain character escaped: line ends, terminal codes, C1,
+/// and the marks that turn the direction of writing (F7).
+#[derive(Clone, Copy)]
+pub struct Plain<'a>(pub &'a str);
+
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write;
+        for character in self.0.chars() {
+            match character {
+                '"' | '\'' | '\\' => f.write_char(character)?,
+                _ => write!(f, "{}", character.escape_debug())?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_outside_stays_on_its_line() {
+        for (text, want) in [
+            ("/a b\"c\\d", "/a b\"c\\d"),
+            ("wiki.test\r\nX: y", "wiki.test\\r\\nX: y"),
+            ("\u{1b}[31m", "\\u{1b}[31m"),
+            ("\u{85}\u{9b}31m", "\\u{85}\\u{9b}31m"),
+            ("a\u{202e}b\u{2066}c\u{2028}d", "a\\u{202e}b\\u{2066}c\\u{2028}d"),
+            ("jörg", "jörg"),
+        ] {
+            assert_eq!(Plain(text).to_string(), want, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_filter_that_means_nothing_is_refused() {
+        let error = start(LogFormat::Json, "postern=loud", false).expect_err("no such level");
+        assert_eq!(error.to_string(), "`postern=loud` is not a log level or filter");
+    }
+}

@@ -1,0 +1,307 @@
+//! The Prometheus metrics. Labels come only from closed sets and configured names, so nobody outside can add a series (F8).
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use jiff::Timestamp;
+use prometheus::Gauge;
+use prometheus::Histogram;
+use prometheus::HistogramOpts;
+use prometheus::HistogramVec;
+use prometheus::IntCounter;
+use prometheus::IntCounterVec;
+use prometheus::IntGauge;
+use prometheus::IntGaugeVec;
+use prometheus::Opts;
+use prometheus::Registry;
+use prometheus::TextEncoder;
+use prometheus::core::Collector;
+
+use crate::model::dialect::Dialect;
+use crate::model::key_status::KeyStatus;
+use crate::model::record::Record;
+use crate::telemetry::clock;
+use crate::telemetry::tally;
+
+/// Upper bounds in seconds: a cached decision takes microseconds, a key fetch up to a second.
+const SECONDS: [f64; 16] = [
+    0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
+    0.5, 1.0,
+];
+
+/// Every metric of the process.
+pub struct Metrics {
+    id: u64,
+    registry: Registry,
+    decisions: IntCounterVec,
+    durations: Vec<Histogram>,
+    ignored_forwarding: IntCounter,
+    dropped_groups: IntCounter,
+    dropped_values: IntCounter,
+    spoofed: IntCounter,
+    unknown_paths: IntCounter,
+    connections: IntGaugeVec,
+    connections_refused: IntCounterVec,
+    keys: IntGaugeVec,
+    keys_refreshed: IntGaugeVec,
+    keys_failures: IntGaugeVec,
+    reloads: IntCounterVec,
+    insecure: IntGaugeVec,
+    started: Timestamp,
+    uptime: Gauge,
+    gathering: Mutex<()>,
+}
+
+impl Metrics {
+    pub(super) fn new() -> Result<Metrics, prometheus::Error> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let registry = Registry::new();
+        let durations = keep(
+            &registry,
+            HistogramVec::new(
+                HistogramOpts::new("postern_decision_duration_seconds", "Time from reading a check to its answer")
+                    .buckets(SECONDS.to_vec()),
+                &["dialect"],
+            )?,
+        )?;
+        let build = gauges(&registry, "postern_build_info", "Always 1; the version is in the label", &["version"])?;
+        build.get_metric_with_label_values(&[env!("CARGO_PKG_VERSION")])?.set(1);
+        let started = clock::now();
+        keep(&registry, Gauge::new("process_start_time_seconds", "When the process started, in seconds since 1970")?)?
+            .set(started.as_millisecond() as f64 / 1000.0);
+        let count = |name: &str, help: &str| keep(&registry, IntCounter::new(name, help)?);
+        Ok(Metrics {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            decisions: counters(
+                &registry,
+                "postern_decisions_total",
+                "Checks answered",
+                &["dialect", "route", "effect", "reason"],
+            )?,
+            durations: Dialect::ALL
+                .iter()
+                .map(|dialect| durations.get_metric_with_label_values(&[dialect.name()]))
+                .collect::<Result<_, _>>()?,
+            ignored_forwarding: count(
+                "postern_ignored_forwarding_headers_total",
+                "Forwarding headers that the dialect does not read and that were ignored",
+            )?,
+            dropped_groups: count(
+                "postern_dropped_groups_total",
+                "Groups left out of identity headers because they do not fit",
+            )?,
+            dropped_values: count(
+                "postern_dropped_values_total",
+                "Names and mail addresses left out of identity headers because they do not fit",
+            )?,
+            spoofed: count(
+                "postern_spoofed_headers_total",
+                "Identity headers sent by clients that a weakened spoof guard let through to be overwritten",
+            )?,
+            unknown_paths: count(
+                "postern_unknown_paths_total",
+                "Requests to the HTTP listener outside the paths of the dialects, all refused",
+            )?,
+            connections: gauges(&registry, "postern_connections", "Open connections", &["listener"])?,
+            connections_refused: counters(
+                &registry,
+                "postern_connections_refused_total",
+                "Connections closed at once: by a stranger, past a limit, or failed to be accepted",
+                &["listener", "cause"],
+            )?,
+            keys: gauges(&registry, "postern_keys", "Verification keys held for an identity source", &["source"])?,
+            keys_refreshed: gauges(
+                &registry,
+                "postern_keys_refreshed_timestamp_seconds",
+                "When the keys of an identity source were last fetched, in seconds since 1970",
+                &["source"],
+            )?,
+            keys_failures: gauges(
+                &registry,
+                "postern_keys_refresh_failures",
+                "Failed fetches of the keys of an identity source since the last good one",
+                &["source"],
+            )?,
+            reloads: counters(&registry, "postern_reloads_total", "Policy reloads", &["outcome"])?,
+            insecure: gauges(
+                &registry,
+                "postern_insecure_switch",
+                "1 for each `insecure_` switch that is on",
+                &["switch"],
+            )?,
+            uptime: keep(&registry, Gauge::new("postern_uptime_seconds", "Time since the process started")?)?,
+            started,
+            gathering: Mutex::new(()),
+            registry,
+        })
+    }
+
+    /// Count one decision.
+    pub(super) fn count(&self, record: &Record) {
+        tally::count(self.id, record, |record| self.decision_counter(record));
+        if let (Some(histogram), Some(took)) = (self.durations.get(record.dialect as usize), record.took) {
+            histogram.observe(took.as_secs_f64());
+        }
+        let counts = &record.counts;
+        add(&self.ignored_forwarding, counts.ignored_forwarding);
+        add(&self.dropped_groups, counts.dropped_groups);
+        add(&self.dropped_values, counts.dropped_values);
+        add(&self.spoofed, counts.spoofed);
+    }
+
+    /// One request to a path of the HTTP listener that is no dialect's.
+    pub fn unknown_path(&self) {
+        self.unknown_paths.inc();
+    }
+
+    /// The policy was exchanged, or a bad one was turned away and the old one kept.
+    pub fn reloaded(&self, accepted: bool) {
+        inc(&self.reloads, &[if accepted { "accepted" } else { "refused" }]);
+    }
+
+    /// These, and only these, `insecure_` switches are on in the policy in force.
+    pub fn insecure_switches<'a>(&self, switches: impl IntoIterator<Item = &'a str>) {
+        self.insecure.reset();
+        for switch in switches {
+            set(&self.insecure, &[switch], 1);
+        }
+    }
+
+    pub(super) fn listener(&self, name: &'static str) -> ListenerMetrics {
+        let gauge = self.connections.get_metric_with_label_values(&[name]).ok();
+        ListenerMetrics { name, open: gauge, refused: self.connections_refused.clone() }
+    }
+
+    pub(super) fn gather(&self, now: Timestamp, keys: &[KeyStatus]) -> String {
+        // Two at once could see each other's gauges half filled.
+        let _alone = self.gathering.lock().unwrap_or_else(PoisonError::into_inner);
+        self.show_keys(keys);
+        self.uptime.set(now.duration_since(self.started).as_secs_f64().max(0.0));
+        let mut text = String::with_capacity(16 * 1024);
+        // A family that cannot be written is left out; the others are worth more than an error.
+        for family in self.registry.gather() {
+            let before = text.len();
+            if TextEncoder::new().encode_utf8(&[family], &mut text).is_err() {
+                text.truncate(before);
+            }
+        }
+        text
+    }
+
+    /// These, and only these, sources have keys.
+    fn show_keys(&self, statuses: &[KeyStatus]) {
+        for gauges in [&self.keys, &self.keys_refreshed, &self.keys_failures] {
+            gauges.reset();
+        }
+        for status in statuses {
+            let source = [&*status.source];
+            set(&self.keys, &source, i64::try_from(status.keys).unwrap_or(i64::MAX));
+            set(&self.keys_failures, &source, i64::from(status.failures));
+            if let Some(fetched_at) = status.fetched_at {
+                set(&self.keys_refreshed, &source, fetched_at.as_second());
+            }
+        }
+    }
+
+    fn decision_counter(&self, record: &Record) -> Option<IntCounter> {
+        let decision = &record.decision;
+        let route = decision.route.as_ref().map(|route| route.to_string()).unwrap_or_default();
+        let labels = [record.dialect.name(), &route, decision.effect().name(), decision.reason.code()];
+        self.decisions.get_metric_with_label_values(&labels).ok()
+    }
+}
+
+/// The counters of one listener.
+#[derive(Clone)]
+pub struct ListenerMetrics {
+    name: &'static str,
+    open: Option<IntGauge>,
+    refused: IntCounterVec,
+}
+
+impl ListenerMetrics {
+    /// The listener's name, as the label has it.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// A connection was opened.
+    pub fn opened(&self) {
+        if let Some(gauge) = &self.open {
+            gauge.inc();
+        }
+    }
+
+    /// A connection was closed.
+    pub fn closed(&self) {
+        if let Some(gauge) = &self.open {
+            gauge.dec();
+        }
+    }
+
+    /// A connection was closed before anything was read from it.
+    pub fn refused(&self, cause: Refused) {
+        inc(&self.refused, &[self.name, cause.name()]);
+    }
+}
+
+/// Why a connection was not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The peer is not among `callers`.
+    Caller,
+    /// All connections are taken.
+    Limit,
+    /// This peer has all it may have.
+    PeerLimit,
+    /// The system could not hand it over: no file descriptors, no memory.
+    System,
+}
+
+impl Refused {
+    /// The label.
+    pub fn name(self) -> &'static str {
+        match self {
+            Refused::Caller => "caller",
+            Refused::Limit => "limit",
+            Refused::PeerLimit => "peer_limit",
+            Refused::System => "system",
+        }
+    }
+}
+
+fn keep<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> Result<C, prometheus::Error> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+    keep(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
+}
+
+fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
+    keep(registry, IntGaugeVec::new(Opts::new(name, help), labels)?)
+}
+
+fn add(counter: &IntCounter, by: u32) {
+    if by > 0 {
+        counter.inc_by(u64::from(by));
+    }
+}
+
+fn inc(counters: &IntCounterVec, labels: &[&str]) {
+    if let Ok(counter) = counters.get_metric_with_label_values(labels) {
+        counter.inc();
+    }
+}
+
+fn set(gauges: &IntGaugeVec, labels: &[&str], value: i64) {
+    if let Ok(gauge) = gauges.get_metric_with_label_values(labels) {
+        gauge.set(value);
+    }
+}
+
+#[cfg(test)]
+mod tests;
