@@ -10,8 +10,10 @@
 //! | [`outbound`] | the one HTTP client: deadlines, size limits, no redirects |
 //! | [`authn`] | who is asking: tokens, and the keys of their issuers |
 //! | [`telemetry`] | one record a decision, seen as counters and a log line; the clock |
+//! | [`config`] | the policy file as written; the only reader of files and environment |
 
 pub mod authn;
+pub mod config;
 pub mod dialect;
 pub mod model;
 pub mod outbound;

@@ -1,0 +1,84 @@
+//! What a policy names beyond its own text: key files, secrets, environment variables.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use crate::config::at::At;
+use crate::config::load::unreadable;
+use crate::config::load::world::World;
+use crate::config::tree::SecretRef;
+use crate::model::problem::Problem;
+use crate::model::secret::Secret;
+
+/// The longest key file or secret, in octets.
+const MAX_FILE: usize = 1024 * 1024;
+
+/// Reads what a policy names, and remembers what that was. Relative paths start from the policy's folder.
+pub struct Surroundings<'w> {
+    folder: PathBuf,
+    world: &'w dyn World,
+    files: RefCell<BTreeSet<PathBuf>>,
+    variables: RefCell<BTreeSet<String>>,
+}
+
+impl<'w> Surroundings<'w> {
+    pub(super) fn new(folder: PathBuf, world: &'w dyn World) -> Surroundings<'w> {
+        Surroundings { folder, world, files: RefCell::default(), variables: RefCell::default() }
+    }
+
+    /// The content of a file.
+    pub fn file(&self, at: &At<String>) -> Result<Vec<u8>, Problem> {
+        let path = self.folder.join(&at.value);
+        self.files.borrow_mut().insert(path.clone());
+        self.world
+            .read(&path, MAX_FILE)
+            .map_err(|error| Problem::error(at.place.clone(), "", unreadable("file", &path, &error, MAX_FILE)))
+    }
+
+    /// A secret. One newline at its end does not belong to it; an empty one is refused.
+    pub fn secret(&self, at: &At<SecretRef>) -> Result<Secret<Vec<u8>>, Problem> {
+        let (place, mut content) = match (&at.file, &at.env) {
+            (Some(file), None) => (&file.place, self.file(file)?),
+            (None, Some(name)) => match self.variable(name) {
+                Some(value) => (&name.place, value.into_encoded_bytes()),
+                None => {
+                    let message = format!("the environment variable `{}` is not set", name.value);
+                    return Err(Problem::error(name.place.clone(), "", message));
+                }
+            },
+            (Some(_), Some(_)) | (None, None) => {
+                let message = "a secret has one source";
+                let help = "write either `{file: /run/secrets/name}` or `{env: NAME}`";
+                return Err(Problem::error(at.place.clone(), "", message).help(help));
+            }
+        };
+        if content.pop_if(|byte| *byte == b'\n').is_some() {
+            content.pop_if(|byte| *byte == b'\r');
+        }
+        if content.is_empty() {
+            return Err(Problem::error(place.clone(), "", "this secret is empty"));
+        }
+        Ok(Secret::new(content))
+    }
+
+    /// An environment variable. What is not Unicode in it becomes U+FFFD, which no address and no name contains.
+    pub fn env(&self, at: &At<String>) -> Option<String> {
+        self.variable(at).map(|value| value.to_string_lossy().into_owned())
+    }
+
+    /// The files that were asked for, whether they could be read or not: what a reload has to watch.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.files.borrow().iter().cloned().collect()
+    }
+
+    /// The variables that were asked for, set or not.
+    pub fn variables(&self) -> Vec<String> {
+        self.variables.borrow().iter().cloned().collect()
+    }
+
+    fn variable(&self, name: &At<String>) -> Option<std::ffi::OsString> {
+        self.variables.borrow_mut().insert(name.value.clone());
+        self.world.env(&name.value)
+    }
+}

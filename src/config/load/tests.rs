@@ -1,0 +1,206 @@
+use super::*;
+use crate::config::at::At;
+use crate::config::tree::SecretRef;
+
+const SMALL: &str = "version: 1\nhosts:\n  a.test: {routes: [{path: /}]}\n...\n";
+
+fn messages(report: &Report) -> Vec<String> {
+    let line = |problem: &Problem| match &problem.place {
+        Some(place) => format!("{}:{} {}", place.file, place.line, problem.message),
+        None => problem.message.clone(),
+    };
+    report.problems().0.iter().map(line).collect()
+}
+
+fn refused(world: &Pretend, path: &str) -> Vec<String> {
+    messages(&load(path.as_ref(), world).expect_err(path).report(Problems::default()))
+}
+
+fn at<T>(value: T) -> At<T> {
+    At { value, place: Place::whole("policy.yaml") }
+}
+
+#[test]
+fn one_file_or_a_folder_loads() {
+    let world = Pretend::new()
+        .file("/p/a.yaml", SMALL)
+        .file("/d/10-b.yml", "hosts:\n  b.test: {routes: [{path: /}]}\n...\n")
+        .file("/d/05-a.yaml", SMALL)
+        .file("/d/20-c.yaml", "version: 1\ndefaults: {identity: x}\n...\n")
+        .file("/d/30-d.yaml", "defaults: {network: any}\nroles: {r: {users: u}}\n...\n")
+        .file("/d/.hidden.yaml", "]")
+        .file("/d/..data/x.yaml", "]")
+        .file("/d/README.md", "]");
+    let one = load("/p/a.yaml".as_ref(), &world).expect("a policy");
+    assert_eq!(one.config.hosts.0.len(), 1);
+    assert_eq!(one.warnings, Problems::default());
+    let all = load("/d".as_ref(), &world).expect("a policy");
+    let names: Vec<&str> = all.files.iter().map(|file| &*file.name).collect();
+    assert_eq!(names, ["/d/05-a.yaml", "/d/10-b.yml", "/d/20-c.yaml", "/d/30-d.yaml"]);
+    let hosts: Vec<(&str, &str)> = all.config.hosts.iter().map(|(key, _)| (key.as_str(), &*key.place.file)).collect();
+    assert_eq!(hosts, [("a.test", "/d/05-a.yaml"), ("b.test", "/d/10-b.yml")]);
+    assert!(all.config.defaults.identity.is_some() && all.config.defaults.network.is_some());
+}
+
+#[test]
+fn nothing_is_written_in_two_files() {
+    let world = Pretend::new()
+        .file("d/a.yaml", "version: 1\nlisten: {grpc: x}\nroles: {r: {users: u}}\ndefaults: {identity: x}\n...\n")
+        .file("d/b.yaml", "version: 2\nlisten: {http: x}\nroles: {r: {users: v}, s: {users: v}}\n...\n")
+        .file("d/c.yaml", "defaults:\n  identity: y\nroles:\n  s: {users: w}\nhosts: []\n...\n")
+        .file("e/a.yaml", "version: 1\n...\n")
+        .file("e/b.yaml", "# nothing yet\n")
+        .file("e/c.yaml", "- x\n...\n");
+    assert_eq!(
+        refused(&world, "d"),
+        [
+            "d/b.yaml:1 the key `version` is written in two files, first in d/a.yaml:1",
+            "d/b.yaml:2 the key `listen` is written in two files, first in d/a.yaml:2",
+            "d/b.yaml:3 the key `r` is written in two files, first in d/a.yaml:3",
+            "d/c.yaml:2 the key `identity` is written in two files, first in d/a.yaml:4",
+            "d/c.yaml:4 the key `s` is written in two files, first in d/b.yaml:3",
+            "d/c.yaml:5 expected a mapping, found a list",
+        ]
+    );
+    assert_eq!(
+        refused(&world, "e"),
+        ["e/b.yaml:1 there is no policy in this file", "e/c.yaml:1 expected a mapping, found a list"]
+    );
+}
+
+#[test]
+fn a_draft_is_kept_unless_names_are_lost() {
+    let first = "version: 1\nroles: {a: {users: u}}\nlisten: {grcp: x}\n...\n";
+    for (second, want) in [
+        ("roles: {b: {users: []}}\n...\n", true),
+        ("roles: {b: {uses: u}}\n...\n", true),
+        ("roles: [b]\n...\n", false),
+        ("roles: {a: {users: v}}\n...\n", false),
+        ("roles: {<<: x}\n...\n", false),
+        ("networks:\n...\n", false),
+        ("hosts: {h.test: {routes: /}}\n...\n", true),
+        ("zzzzzzzz: {h.test: {routes: /}}\n...\n", false),
+    ] {
+        let world = Pretend::new().file("d/a.yaml", first).file("d/b.yaml", second);
+        let refused = load("d".as_ref(), &world).expect_err(second);
+        assert_eq!(refused.draft().is_some(), want, "{second}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_said() {
+    let world = Pretend::new()
+        .file("latin.yaml", b"version: 1\n# caf\xe9\n".as_slice())
+        .file("large.yaml", vec![b'#'; MAX_FILE + 1])
+        .file("empty.yaml", "")
+        .file("d/readme.md", "")
+        .file("two/a.yaml", "a: [\n")
+        .file("two/b.yaml", "b:\n\tc: 1\n");
+    for (path, want) in [
+        ("none.yaml", &["the policy `none.yaml` does not exist"][..]),
+        ("latin.yaml", &["latin.yaml:2 this file is not UTF-8 text"]),
+        ("large.yaml", &["the policy file `large.yaml` is larger than 16384 KiB"]),
+        ("empty.yaml", &["empty.yaml:1 there is no policy in this file"]),
+        ("d", &["the folder `d` holds no `*.yaml` file"]),
+        (
+            "two",
+            &[
+                "two/a.yaml:1 this is not YAML: `[` is never closed",
+                "two/b.yaml:2 this is not YAML: a tab stands where YAML wants spaces",
+            ],
+        ),
+    ] {
+        assert_eq!(refused(&world, path), want, "{path}");
+    }
+}
+
+#[test]
+fn the_machine_is_read_with_limits() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("a.yaml");
+    std::fs::write(&file, SMALL).expect("a file");
+    let kind = |result: io::Result<Vec<u8>>| result.map_err(|error| error.kind());
+    assert_eq!(kind(Machine.read(&file, SMALL.len())), Ok(SMALL.as_bytes().to_vec()));
+    assert_eq!(kind(Machine.read(&file, SMALL.len() - 1)), Err(io::ErrorKind::FileTooLarge));
+    assert_eq!(Machine.list(&file).map_err(|error| error.kind()), Err(io::ErrorKind::NotADirectory));
+    assert_eq!(Machine.list(folder.path()).ok(), Some(vec![file.clone()]));
+    for path in [&file, folder.path()] {
+        assert_eq!(load(path, &Machine).map(|loaded| loaded.config.hosts.0.len()).ok(), Some(1));
+    }
+}
+
+#[test]
+fn the_digest_is_of_contents_in_order() {
+    let digest = |files: &[(&str, &str)]| {
+        let world = files.iter().fold(Pretend::new(), |world, (name, text)| world.file(*name, *text));
+        load("d".as_ref(), &world).expect("a policy").digest
+    };
+    let (a, b) = (SMALL, "roles: {r: {users: u}}\n...\n");
+    let whole = digest(&[("d/a.yaml", a), ("d/b.yaml", b)]);
+    assert_eq!(whole.len(), 64);
+    assert_eq!(whole, digest(&[("d/x.yaml", a), ("d/y.yaml", b)]));
+    assert_ne!(whole, digest(&[("d/a.yaml", b), ("d/b.yaml", a)]));
+    assert_ne!(whole, digest(&[("d/a.yaml", &format!("{a}\n")), ("d/b.yaml", b)]));
+}
+
+#[test]
+fn half_written_files_are_noticed() {
+    let loaded = |text: &str| load("p.yaml".as_ref(), &Pretend::new().file("p.yaml", text)).expect("a policy");
+    let open = SMALL.trim_end_matches("...\n");
+    let more = format!("{open}  b.test: {{routes: [{{path: /}}]}}\n");
+    let texts = |problems: Problems| problems.0.into_iter().map(|problem| problem.message).collect::<Vec<_>>();
+    for (before, after, want) in [
+        (SMALL, SMALL, None),
+        (SMALL, more.as_str(), Some("this file has lost its end marker `...`")),
+        (SMALL, open, Some("this file is only the beginning of the one in force")),
+        (more.as_str(), open, Some("this file is only the beginning of the one in force")),
+        (open, more.as_str(), None),
+        (open, SMALL, None),
+    ] {
+        let problems = loaded(after).check_complete(&loaded(before));
+        assert_eq!(texts(problems), want.into_iter().collect::<Vec<_>>(), "{before} -> {after}");
+    }
+    let warnings = loaded(open).warnings;
+    assert_eq!(texts(warnings), ["the end marker `...` is missing"]);
+}
+
+#[test]
+fn surroundings_are_read_beside_the_policy_and_remembered() {
+    let world = Pretend::new()
+        .file("/etc/p/policy.yaml", SMALL)
+        .file("/etc/p/keys.json", "{}")
+        .file("/run/secret", "s3cret\r\n")
+        .file("/run/blank", "\n")
+        .file("/run/huge", vec![0; 1024 * 1024 + 1])
+        .variable("LIST", "10.0.0.0/8")
+        .variable("EMPTY", "");
+    let loaded = load("/etc/p/policy.yaml".as_ref(), &world).expect("a policy");
+    let around = loaded.surroundings(&world);
+    let text = |value: &str| at(value.to_owned());
+    assert_eq!(around.file(&text("keys.json")), Ok(b"{}".to_vec()));
+    let message = |result: Result<Vec<u8>, Problem>| result.map_err(|problem| problem.message);
+    assert_eq!(message(around.file(&text("no.json"))), Err("the file `/etc/p/no.json` does not exist".to_owned()));
+    assert_eq!(
+        message(around.file(&text("/run/huge"))),
+        Err("the file `/run/huge` is larger than 1024 KiB".to_owned())
+    );
+    assert_eq!(message(around.file(&text("/run"))), Err("the file `/run` is a folder".to_owned()));
+    assert_eq!(around.env(&text("LIST")), Some("10.0.0.0/8".to_owned()));
+    assert_eq!(around.env(&text("NONE")), None);
+    for (file, env, want) in [
+        (Some("/run/secret"), None, Ok(b"s3cret".to_vec())),
+        (None, Some("LIST"), Ok(b"10.0.0.0/8".to_vec())),
+        (Some("/run/blank"), None, Err("this secret is empty")),
+        (None, Some("EMPTY"), Err("this secret is empty")),
+        (None, Some("NONE"), Err("the environment variable `NONE` is not set")),
+        (Some("/run/secret"), Some("LIST"), Err("a secret has one source")),
+        (None, None, Err("a secret has one source")),
+    ] {
+        let secret = around.secret(&at(SecretRef { file: file.map(text), env: env.map(text) }));
+        let secret = secret.map(|secret| secret.expose().clone()).map_err(|problem| problem.message);
+        assert_eq!(secret, want.map_err(str::to_owned), "{file:?} {env:?}");
+    }
+    let files: Vec<String> = around.files().iter().map(|path| path.display().to_string()).collect();
+    assert_eq!(files, ["/etc/p/keys.json", "/etc/p/no.json", "/run", "/run/blank", "/run/huge", "/run/secret"]);
+    assert_eq!(around.variables(), ["EMPTY", "LIST", "NONE"]);
+}

@@ -1,0 +1,97 @@
+//! The machine as a load sees it, and a pretended one for demonstrations and tests.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::io::Read;
+use std::path::Path;
+use std::path::PathBuf;
+
+/// Files and environment variables.
+pub trait World {
+    /// The content of a file; [`io::ErrorKind::FileTooLarge`] when it is longer than `limit` octets.
+    fn read(&self, path: &Path, limit: usize) -> io::Result<Vec<u8>>;
+
+    /// The paths of what lies in a folder, in any order; [`io::ErrorKind::NotADirectory`] for a file.
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>>;
+
+    /// An environment variable.
+    fn env(&self, name: &str) -> Option<OsString>;
+}
+
+/// The machine we run on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Machine;
+
+impl World for Machine {
+    fn read(&self, path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        fs::File::open(path)?.take((limit as u64).saturating_add(1)).read_to_end(&mut bytes)?;
+        if bytes.len() > limit { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    fn env(&self, name: &str) -> Option<OsString> {
+        std::env::var_os(name)
+    }
+}
+
+/// Files and variables that exist only here.
+#[derive(Clone, Debug, Default)]
+pub struct Pretend {
+    files: BTreeMap<PathBuf, Vec<u8>>,
+    variables: BTreeMap<String, OsString>,
+}
+
+impl Pretend {
+    /// A world that holds nothing.
+    pub fn new() -> Pretend {
+        Pretend::default()
+    }
+
+    /// The same world with one more file.
+    pub fn file(mut self, path: impl Into<PathBuf>, content: impl Into<Vec<u8>>) -> Pretend {
+        self.files.insert(path.into(), content.into());
+        self
+    }
+
+    /// The same world with one more variable.
+    pub fn variable(mut self, name: impl Into<String>, value: impl Into<OsString>) -> Pretend {
+        self.variables.insert(name.into(), value.into());
+        self
+    }
+
+    fn is_folder(&self, path: &Path) -> bool {
+        self.files.keys().any(|file| file != path && file.starts_with(path))
+    }
+}
+
+impl World for Pretend {
+    fn read(&self, path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+        match self.files.get(path) {
+            Some(content) if content.len() > limit => Err(io::ErrorKind::FileTooLarge.into()),
+            Some(content) => Ok(content.clone()),
+            None if self.is_folder(path) => Err(io::ErrorKind::IsADirectory.into()),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        if self.files.contains_key(folder) {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        if !self.is_folder(folder) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok(self.files.keys().filter(|file| file.parent() == Some(folder)).cloned().collect())
+    }
+
+    fn env(&self, name: &str) -> Option<OsString> {
+        self.variables.get(name).cloned()
+    }
+}

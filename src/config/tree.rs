@@ -1,0 +1,481 @@
+//! The configuration as written: one struct a table, one field a key, nothing interpreted yet.
+//!
+//! Doc comments here become the descriptions in the JSON Schema that `postern check --schema` prints.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::config::at::At;
+use crate::config::at::Entries;
+use crate::config::at::OneOrMany;
+use crate::config::at::one_or_many;
+
+/// A Postern policy file.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The version of this language: 1.
+    pub version: At<u32>,
+    /// Where we listen.
+    #[serde(default)]
+    pub listen: Listen,
+    /// Who may ask us: addresses, CIDRs, or `unix`. Default: loopback and unix sockets.
+    #[serde(default)]
+    pub callers: Option<At<Vec<At<String>>>>,
+    /// Accept a caller list that holds every address.
+    #[serde(default)]
+    pub insecure_any_caller: bool,
+    /// How the client's address is found.
+    #[serde(default)]
+    pub client_ip: ClientIp,
+    /// What happens when a client sends an identity header itself: `refuse` (default), `strip` or `insecure_report`.
+    #[serde(default)]
+    pub spoof_guard: Option<At<SpoofGuard>>,
+    /// Identity sources by name.
+    #[serde(default)]
+    pub identity: Entries<At<Source>>,
+    /// Application roles by name, made from directory groups and users.
+    #[serde(default)]
+    pub roles: Entries<At<Role>>,
+    /// Address lists by name.
+    #[serde(default)]
+    pub networks: Entries<At<Network>>,
+    /// What holds for every host.
+    #[serde(default)]
+    pub defaults: Defaults,
+    /// Host blocks by host name: `wiki.corp.test`, `wiki.corp.test:8443`, `*.corp.test` (one label), `**.corp.test`.
+    #[serde(default)]
+    pub hosts: Entries<At<HostBlock>>,
+}
+
+/// Listening addresses: `host:port`, or `unix:/path/to.sock`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Listen {
+    /// Envoy's gRPC `ext_authz`. Default: `127.0.0.1:9191`.
+    #[serde(default)]
+    pub grpc: Option<At<String>>,
+    /// HTTP forward-auth for Caddy, nginx, Traefik, HAProxy and Envoy's HTTP service. Default: `127.0.0.1:9192`.
+    #[serde(default)]
+    pub http: Option<At<String>>,
+    /// Health and metrics. Default: `127.0.0.1:9193`.
+    #[serde(default)]
+    pub admin: Option<At<String>>,
+}
+
+/// How the client's address is found.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClientIp {
+    /// `dialect` (default): the address the proxy states. `xff`: walk `X-Forwarded-For` from the right over
+    /// `trusted_hops`. `{header: X-Real-IP}`: that header's one address.
+    #[serde(default)]
+    pub from: Option<At<AddressSource>>,
+    /// Proxies that may stand between the client and the asking proxy: CIDRs or network names.
+    #[serde(default)]
+    pub trusted_hops: Vec<At<String>>,
+    /// Accept trusted hops that hold every address.
+    #[serde(default)]
+    pub insecure_any_hop: bool,
+}
+
+/// Where the client's address stands.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AddressSource {
+    /// Where the proxy's own dialect states it.
+    Dialect,
+    /// In `X-Forwarded-For`.
+    Xff,
+    /// In this header, which holds exactly one address.
+    Header(String),
+}
+
+/// What to do with identity headers that a client sends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SpoofGuard {
+    /// Refuse the request.
+    #[default]
+    Refuse,
+    /// Overwrite or remove them: for a proxy behind another that sets them.
+    Strip,
+    /// Only count them; they are still overwritten or removed.
+    InsecureReport,
+}
+
+/// One identity source: exactly one kind.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// Signed tokens of one issuer.
+    #[serde(default)]
+    pub jwt: Option<At<Jwt>>,
+}
+
+/// Signed JSON Web Tokens (RFC 7519) of one issuer.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Jwt {
+    /// The exact `iss` of the tokens.
+    pub issuer: At<String>,
+    /// The audiences that are ours; a token must name one of them.
+    pub audience: At<OneOrMany<At<String>>>,
+    /// `discover` (default): find the keys through the issuer's OpenID configuration.
+    #[serde(default)]
+    pub keys: Option<At<KeyDiscovery>>,
+    /// Fetch the keys from this URL.
+    #[serde(default)]
+    pub jwks_url: Option<At<String>>,
+    /// Read the keys from this JWKS file.
+    #[serde(default)]
+    pub jwks_file: Option<At<String>>,
+    /// Read one public key from this PEM file.
+    #[serde(default)]
+    pub pem_file: Option<At<String>>,
+    /// A shared secret, only for HS256, HS384 and HS512 named in `algorithms`.
+    #[serde(default)]
+    pub secret: Option<At<SecretRef>>,
+    /// The signature algorithms accepted. Default: RS256, ES256, EdDSA.
+    #[serde(default)]
+    pub algorithms: Option<At<Vec<At<String>>>>,
+    /// Where the token may stand, in order. Default: `[bearer]`.
+    #[serde(default)]
+    pub token: Option<At<Vec<At<TokenPlace>>>>,
+    /// Which claims name the user and its groups.
+    #[serde(default)]
+    pub claims: Option<At<ClaimMap>>,
+    /// Fill `claims` for a known provider; a key in `claims` wins.
+    #[serde(default)]
+    pub preset: Option<At<Preset>>,
+    /// Clock difference allowed on `exp`, `nbf` and `iat`. Default: `60s`.
+    #[serde(default)]
+    pub leeway: Option<At<String>>,
+    /// Allow `http://` key URLs and private key addresses, for tests and loopback providers.
+    #[serde(default)]
+    pub insecure_key_url: bool,
+}
+
+/// How keys are found when no place is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyDiscovery {
+    Discover,
+}
+
+/// A secret by name: `{file: /run/secrets/x}` or `{env: NAME}`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SecretRef {
+    /// A file holding the secret; one trailing newline is removed.
+    #[serde(default)]
+    pub file: Option<At<String>>,
+    /// An environment variable holding the secret.
+    #[serde(default)]
+    pub env: Option<At<String>>,
+}
+
+/// Where a token stands.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenPlace {
+    /// `Authorization: Bearer …`
+    Bearer,
+    /// A header of its own: the whole value is the token.
+    Header(String),
+    /// A cookie.
+    Cookie(String),
+}
+
+/// Which claims carry what. A dot steps into an object; `["a.b"]` names a member with a dot.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimMap {
+    /// The user name sent upstream and compared by `users`. Default: `sub`.
+    #[serde(default)]
+    pub user: Option<At<String>>,
+    /// Claims whose values are merged into the groups. Default: `groups`.
+    #[serde(default)]
+    pub groups: Option<At<OneOrMany<At<String>>>>,
+    /// Default: `email`.
+    #[serde(default)]
+    pub email: Option<At<String>>,
+    /// Default: `name`.
+    #[serde(default)]
+    pub name: Option<At<String>>,
+}
+
+/// Providers whose claim names are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Preset {
+    Keycloak,
+    Entra,
+    Authelia,
+    Okta,
+    Google,
+}
+
+/// An application role: whoever is in one of these groups, is one of these users, or has an included role.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Role {
+    #[serde(default)]
+    pub groups: Option<At<OneOrMany<At<String>>>>,
+    #[serde(default)]
+    pub users: Option<At<OneOrMany<At<String>>>>,
+    /// Roles that a holder of this one has too.
+    #[serde(default)]
+    pub includes: Option<At<OneOrMany<At<String>>>>,
+}
+
+/// An address list: CIDRs and addresses written here, or in an environment variable.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "$shape")]
+#[schemars(rename = "Network", untagged)]
+pub enum Network {
+    /// One CIDR or address, or a list of them.
+    #[serde(rename = "list", deserialize_with = "one_or_many")]
+    List(#[schemars(with = "OneOrMany<At<String>>")] Vec<At<String>>),
+    #[serde(rename = "map")]
+    Env(EnvNetwork),
+}
+
+/// Addresses from an environment variable that holds CIDRs separated by spaces or commas.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EnvNetwork {
+    /// The variable's name.
+    pub env: At<String>,
+    /// Used when the variable is unset or blank: `private` (the default), or a list.
+    #[serde(default)]
+    pub default: Option<At<OneOrMany<At<String>>>>,
+}
+
+/// What holds for every host.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Defaults {
+    /// The identity sources of hosts and routes that name none, in order. `anonymous` may stand last.
+    #[serde(default)]
+    pub identity: Option<At<OneOrMany<At<String>>>>,
+    /// Networks a client must be in, whatever the host.
+    #[serde(default)]
+    pub network: Option<At<OneOrMany<At<String>>>>,
+    /// The names of the identity headers sent upstream.
+    #[serde(default)]
+    pub headers: Option<At<IdentityHeaders>>,
+    /// How groups are sent.
+    #[serde(default)]
+    pub groups: Option<At<GroupHeader>>,
+    /// Routes that come before each host's own.
+    #[serde(default)]
+    pub routes: Vec<At<Route>>,
+}
+
+/// The names of the identity headers sent upstream. One that is not written here is not sent.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IdentityHeaders {
+    #[serde(default)]
+    pub user: Option<At<String>>,
+    #[serde(default)]
+    pub groups: Option<At<String>>,
+    #[serde(default)]
+    pub email: Option<At<String>>,
+    #[serde(default)]
+    pub name: Option<At<String>>,
+}
+
+/// How groups are sent upstream.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GroupHeader {
+    /// `all` (default): every group; when they do not fit `max_bytes`, those the policy mentions. `mentioned`: only
+    /// those the policy mentions.
+    #[serde(default)]
+    pub send: Option<At<GroupChoice>>,
+    /// The longest value sent, in octets. Default: 3000.
+    #[serde(default)]
+    pub max_bytes: Option<At<u32>>,
+    /// What stands between groups: one of `,` (default), `;`, `|` or a space.
+    #[serde(default)]
+    pub separator: Option<At<String>>,
+}
+
+/// Which groups are sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupChoice {
+    #[default]
+    All,
+    Mentioned,
+}
+
+/// The rules of one host, or of a family of hosts.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HostBlock {
+    /// Where browsers log in. `{url}` becomes the percent-encoded URL they asked for.
+    #[serde(default)]
+    pub login: Option<At<String>>,
+    /// `login` (default where `login` is set): browsers are sent to the login page. `status`: they get a 401.
+    #[serde(default)]
+    pub on_unauthenticated: Option<At<OnUnauthenticated>>,
+    /// The scheme of `{url}`. Default: `https`.
+    #[serde(default)]
+    pub scheme: Option<At<UrlScheme>>,
+    /// The identity sources of this host's routes, in order. `anonymous` may stand last.
+    #[serde(default)]
+    pub identity: Option<At<OneOrMany<At<String>>>>,
+    /// Networks a client must be in. A gate: it closes the whole host and never opens it.
+    #[serde(default)]
+    pub network: Option<At<OneOrMany<At<String>>>>,
+    /// `sensitive`: the servers behind this host tell upper from lower case, so paths need no folded reading.
+    #[serde(default)]
+    pub path_case: Option<At<PathCase>>,
+    /// `false`: `defaults.routes` do not apply here.
+    #[serde(default)]
+    pub inherit_routes: Option<At<bool>>,
+    /// The routes, first match first.
+    #[serde(default)]
+    pub routes: Vec<At<Route>>,
+}
+
+/// What a browser without a session gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnUnauthenticated {
+    Login,
+    Status,
+}
+
+/// The scheme browsers use for a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UrlScheme {
+    Http,
+    Https,
+}
+
+/// How the servers behind a host treat letter case in paths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PathCase {
+    /// Unknown: paths with upper-case letters must be allowed in both readings (the default).
+    Any,
+    Sensitive,
+}
+
+/// One route: a path pattern, methods, and what a caller must be.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// The name in logs and metrics. Default: the path pattern.
+    #[serde(default)]
+    pub name: Option<At<String>>,
+    /// `/a/b`, `/a/*` or `/a/{id}` (one segment), `/a/**` (all below, and `/a` itself).
+    pub path: At<String>,
+    /// The methods. Default: the registered nine. `GET` implies `HEAD`; `any` stands for every method.
+    #[serde(default)]
+    pub methods: Option<At<OneOrMany<At<String>>>>,
+    /// `true`: everyone may pass, credentials are ignored, no identity is sent. Excludes `require`.
+    #[serde(default)]
+    pub public: Option<At<bool>>,
+    /// What must hold. Without it (and without `public`) nobody passes.
+    #[serde(default)]
+    pub require: Option<At<Require>>,
+    /// The identity sources of this route, in order. `anonymous` may stand last.
+    #[serde(default)]
+    pub identity: Option<At<OneOrMany<At<String>>>>,
+    /// Networks a client must be in, besides those of the host and of `defaults`. `any` lifts theirs.
+    #[serde(default)]
+    pub network: Option<At<OneOrMany<At<String>>>>,
+    /// `keep`: paths with `%2f` or double encoding may use this route, if every reading of them lands here.
+    #[serde(default)]
+    pub encoded_slash: Option<At<EncodedSlash>>,
+}
+
+/// What a route makes of `%2f`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EncodedSlash {
+    /// Refuse it (the default).
+    Refuse,
+    /// Keep it as it came.
+    Keep,
+}
+
+/// A requirement: every key must hold, and for a list one of its values.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Require {
+    /// The caller is in one of these groups.
+    #[serde(default)]
+    pub groups: Option<At<OneOrMany<At<String>>>>,
+    /// The caller has one of these roles.
+    #[serde(default)]
+    pub roles: Option<At<OneOrMany<At<String>>>>,
+    /// The caller is one of these users.
+    #[serde(default)]
+    pub users: Option<At<OneOrMany<At<String>>>>,
+    /// The caller's token has one of these scopes.
+    #[serde(default)]
+    pub scopes: Option<At<OneOrMany<At<String>>>>,
+    /// The caller was identified by one of these sources.
+    #[serde(default)]
+    pub identity: Option<At<OneOrMany<At<String>>>>,
+    /// Claims by path: each must have one of the values written for it.
+    #[serde(default)]
+    pub claims: Option<At<ClaimValues>>,
+    /// The client's address is in one of these networks.
+    #[serde(default)]
+    pub network: Option<At<OneOrMany<At<String>>>>,
+    /// `true`: any identified caller.
+    #[serde(default)]
+    pub authenticated: Option<At<bool>>,
+    /// One of these requirements holds.
+    #[serde(default)]
+    pub any: Option<At<Vec<At<Require>>>>,
+    /// All of these requirements hold.
+    #[serde(default)]
+    pub all: Option<At<Vec<At<Require>>>>,
+    /// This requirement is false, and known to be.
+    #[serde(default)]
+    pub not: Option<At<Box<Require>>>,
+}
+
+/// Values by the path of the claim that must have one of them.
+pub type ClaimValues = Entries<At<OneOrMany<At<Scalar>>>>;
+
+/// A caller written by hand, to ask what the policy makes of it.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Caller {
+    #[serde(default)]
+    pub user: Option<At<String>>,
+    #[serde(default)]
+    pub groups: Option<At<OneOrMany<At<String>>>>,
+    #[serde(default)]
+    pub email: Option<At<String>>,
+    #[serde(default)]
+    pub name: Option<At<String>>,
+    #[serde(default)]
+    pub scopes: Option<At<OneOrMany<At<String>>>>,
+    /// The source that vouches; the first one of the policy unless written.
+    #[serde(default)]
+    pub identity: Option<At<String>>,
+    /// Claims by name: plain values or lists of them.
+    #[serde(default)]
+    pub claims: Option<At<ClaimValues>>,
+}
+
+/// A plain value compared with a claim.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename = "$shape", rename_all = "snake_case")]
+#[schemars(rename = "Scalar", untagged)]
+pub enum Scalar {
+    Text(String),
+    Number(f64),
+    Bool(bool),
+}
