@@ -11,6 +11,7 @@
 //! | [`authn`] | who is asking: tokens, and the keys of their issuers |
 //! | [`telemetry`] | one record a decision, seen as counters and a log line; the clock |
 //! | [`config`] | the policy file as written; the only reader of files and environment |
+//! | [`snapshot`] | configuration to everything built, or all problems at once |
 
 pub mod authn;
 pub mod config;
@@ -18,4 +19,5 @@ pub mod dialect;
 pub mod model;
 pub mod outbound;
 pub mod policy;
+pub mod snapshot;
 pub mod telemetry;

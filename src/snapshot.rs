@@ -1,0 +1,228 @@
+//! From the configuration as written to everything built, or all that is wrong with it at once.
+//!
+//! Nothing downstream checks again: a [`Snapshot`] cannot hold a bad pattern, a dangling name or a missing key file.
+
+mod access;
+mod header;
+mod host;
+mod identity;
+mod listen;
+mod network;
+mod overlap;
+mod role;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::authn::Source;
+use crate::authn::jwks;
+use crate::authn::jwks::Keys;
+use crate::config::load::Loaded;
+use crate::config::load::Refused;
+use crate::config::load::Surroundings;
+use crate::config::load::World;
+use crate::config::nearest;
+use crate::config::report::Report;
+use crate::config::tree;
+use crate::model::caller::Callers;
+use crate::model::key_status::KeyStatus;
+use crate::model::listen::Listen;
+use crate::model::problem::Problem;
+use crate::model::problem::Problems;
+use crate::outbound;
+use crate::outbound::Client;
+use crate::outbound::OutboundError;
+use crate::policy::Policy;
+use crate::policy::address::AddressRule;
+use crate::policy::header::OutgoingHeaders;
+use crate::policy::host::HostBlock;
+use crate::policy::host::HostPattern;
+use crate::policy::host::HostTable;
+use crate::policy::spoof::SpoofGuard;
+use crate::policy::spoof::SpoofMode;
+
+/// Everything that answers requests, built from one configuration. Requests hold one for their whole walk.
+#[derive(Debug)]
+pub struct Snapshot {
+    pub policy: Policy,
+    /// Lists of identity sources; a route names its list by number.
+    pub sources: Vec<Vec<Arc<Source>>>,
+    /// The keys of every token issuer, to be kept fresh in the background.
+    pub keys: Vec<Arc<Keys>>,
+    pub listen: Listen,
+    pub callers: Arc<Callers>,
+    /// SHA-256 of the files it was built from.
+    pub digest: Arc<str>,
+    /// Every weakening switch that is on, as it is written.
+    pub insecure: Vec<String>,
+}
+
+impl Snapshot {
+    /// Fetch the keys of every issuer that publishes them, now and then again, until `stop`.
+    pub fn keep_keys_fresh(
+        &self,
+        now: impl Fn() -> Timestamp + Clone + Send + Sync + 'static,
+        stop: &CancellationToken,
+    ) -> Result<(), OutboundError> {
+        let remote: Vec<_> = self.keys.iter().filter(|keys| keys.is_remote()).cloned().collect();
+        if remote.is_empty() {
+            return Ok(());
+        }
+        let client = Client::new(&outbound::Settings::default())?;
+        for keys in remote {
+            tokio::spawn(jwks::run(keys, client.clone(), now.clone(), stop.clone().cancelled_owned()));
+        }
+        Ok(())
+    }
+
+    /// How the keys of every issuer stand.
+    pub fn key_statuses(&self) -> Vec<KeyStatus> {
+        self.keys.iter().map(|keys| keys.status()).collect()
+    }
+
+    /// What keeps this from answering everybody: issuers whose keys are not to be had.
+    pub fn obstacles(&self, now: Timestamp) -> Vec<String> {
+        let without = self.keys.iter().filter(|keys| keys.current(now).is_none());
+        without
+            .map(|keys| {
+                let status = keys.status();
+                let cause = status.last_error.map(|error| format!(": {error}")).unwrap_or_default();
+                format!("identity source `{}` has no keys of {}{cause}", status.source, status.issuer)
+            })
+            .collect()
+    }
+}
+
+/// Build, or say everything that is wrong. The warnings of a good configuration come beside it;
+/// those of the load are in `loaded` already.
+pub fn build(loaded: &Loaded, world: &dyn World) -> Result<(Snapshot, Problems), Problems> {
+    let mut problems = Problems::default();
+    let parts = parts(&loaded.config, &loaded.surroundings(world), &mut problems);
+    if problems.has_errors() {
+        return Err(problems);
+    }
+    Ok((parts.assemble(&loaded.config, &loaded.digest), problems))
+}
+
+/// Everything that is wrong with a policy that could not be loaded: of what could be read, the meaning is judged too.
+pub fn judge(refused: Refused, world: &dyn World) -> Report {
+    let mut found = Problems::default();
+    if let Some(draft) = refused.draft() {
+        parts(draft.config(), &draft.surroundings(world), &mut found);
+        found = draft.certain(found);
+    }
+    refused.report(found)
+}
+
+/// What a snapshot is made of. With errors beside it, it is good for nothing.
+struct Parts {
+    names: Names,
+    blocks: Vec<(HostPattern, HostBlock)>,
+    headers: OutgoingHeaders,
+    address: AddressRule,
+    callers: Callers,
+    listen: Listen,
+}
+
+fn parts(config: &tree::Config, surroundings: &Surroundings<'_>, problems: &mut Problems) -> Parts {
+    let networks = network::NetworkNames::build(&config.networks, surroundings, problems);
+    let identities = identity::Identities::build(&config.identity, surroundings, problems);
+    let roles = role::Roles::build(&config.roles, &identities, problems);
+    let mut names = Names { networks, identities, roles, lists: Vec::new() };
+    let blocks = host::blocks(config, &mut names, problems);
+    let (headers, header_problems) = header::outgoing(&config.defaults, &blocks, &names.roles);
+    problems.0.extend(header_problems);
+    let address = listen::address_rule(&config.client_ip, &names.networks, problems);
+    let (callers, listen) = (listen::callers(config, problems), listen::listen(&config.listen, problems));
+    Parts { names, blocks, headers, address, callers, listen }
+}
+
+impl Parts {
+    fn assemble(self, config: &tree::Config, digest: &str) -> Snapshot {
+        let Parts { names, blocks, headers, address, callers, listen } = self;
+        let mode = match config.spoof_guard.as_deref().copied().unwrap_or_default() {
+            tree::SpoofGuard::Refuse => SpoofMode::Refuse,
+            tree::SpoofGuard::Strip => SpoofMode::Strip,
+            tree::SpoofGuard::InsecureReport => SpoofMode::Report,
+        };
+        let owned = headers.owned();
+        let spoof = SpoofGuard::new(mode, owned.iter().map(http::HeaderName::as_str));
+        Snapshot {
+            policy: Policy { hosts: HostTable::new(blocks), address, spoof, headers },
+            sources: names.source_lists(),
+            keys: names.identities.keys(),
+            listen,
+            callers: Arc::new(callers),
+            digest: digest.into(),
+            insecure: insecure(config, mode),
+        }
+    }
+}
+
+/// What routes refer to by name.
+struct Names {
+    networks: network::NetworkNames,
+    identities: identity::Identities,
+    roles: role::Roles,
+    /// Every distinct list of sources that a route uses.
+    lists: Vec<Vec<Arc<str>>>,
+}
+
+impl Names {
+    /// The number of a list of sources.
+    fn list(&mut self, sources: Vec<Arc<str>>) -> usize {
+        match self.lists.iter().position(|list| *list == sources) {
+            Some(number) => number,
+            None => {
+                self.lists.push(sources);
+                self.lists.len() - 1
+            }
+        }
+    }
+
+    fn source_lists(&self) -> Vec<Vec<Arc<Source>>> {
+        self.lists.iter().map(|list| list.iter().filter_map(|name| self.identities.source(name)).collect()).collect()
+    }
+}
+
+/// The weakening switches that are on.
+fn insecure(config: &tree::Config, mode: SpoofMode) -> Vec<String> {
+    let mut switches = Vec::new();
+    if config.insecure_any_caller {
+        switches.push("insecure_any_caller".to_owned());
+    }
+    if config.client_ip.insecure_any_hop {
+        switches.push("client_ip.insecure_any_hop".to_owned());
+    }
+    if mode == SpoofMode::Report {
+        switches.push("spoof_guard: insecure_report".to_owned());
+    }
+    for (name, source) in config.identity.iter() {
+        if source.jwt.as_ref().is_some_and(|jwt| jwt.insecure_key_url) {
+            switches.push(format!("identity.{}.jwt.insecure_key_url", name.value));
+        }
+    }
+    switches
+}
+
+/// A dangling name, with the nearest one that exists.
+fn unknown_name(
+    at: &crate::config::at::At<String>,
+    what: &str,
+    known: impl IntoIterator<Item = impl AsRef<str>>,
+) -> Problem {
+    let mut known: Vec<String> = known.into_iter().map(|name| name.as_ref().to_owned()).collect();
+    known.sort();
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    let problem = Problem::error(at.place.clone(), "", format!("there is no {what} called `{}`", at.value));
+    if known.is_empty() {
+        problem.help(format!("no {what} is configured"))
+    } else {
+        problem.help(nearest::help(&at.value, &known))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+//! The identity headers sent upstream.
+
+use std::collections::HashSet;
+
+use http::HeaderName;
+
+use crate::config::at::At;
+use crate::config::tree;
+use crate::model::problem::Problem;
+use crate::policy::condition::Condition;
+use crate::policy::header::GroupRule;
+use crate::policy::header::OutgoingHeaders;
+use crate::policy::header::parse_name;
+use crate::policy::host::HostBlock;
+use crate::policy::host::HostPattern;
+use crate::policy::route::Access;
+use crate::snapshot::role::Roles;
+
+/// The longest group header unless the policy says otherwise, in octets.
+const MAX_GROUP_BYTES: u32 = 3000;
+
+/// Build `defaults.headers` and `defaults.groups`, for a policy made of these blocks.
+pub(super) fn outgoing(
+    defaults: &tree::Defaults,
+    blocks: &[(HostPattern, HostBlock)],
+    roles: &Roles,
+) -> (OutgoingHeaders, Vec<Problem>) {
+    let mut problems = Vec::new();
+    let names = match &defaults.headers {
+        None => ["remote-user", "remote-groups", "remote-email", "remote-name"]
+            .map(|name| Some(HeaderName::from_static(name))),
+        Some(headers) => [&headers.user, &headers.groups, &headers.email, &headers.name].map(|written| {
+            let written = written.as_ref()?;
+            parse_name(written)
+                .map_err(|error| problems.push(Problem::error(written.place.clone(), "", error.to_string())))
+                .ok()
+        }),
+    };
+    if let Some(headers) = &defaults.headers {
+        problems.extend(same_names([&headers.user, &headers.groups, &headers.email, &headers.name]));
+    }
+    let [user, groups, email, name] = names;
+    let group_rule = group_rule(defaults.groups.as_ref(), mentioned(blocks, roles), &mut problems);
+    (OutgoingHeaders { user, groups, email, name, group_rule }, problems)
+}
+
+fn same_names(written: [&Option<At<String>>; 4]) -> Vec<Problem> {
+    let mut seen = HashSet::new();
+    let mut problems = Vec::new();
+    for name in written.into_iter().flatten() {
+        if !seen.insert(name.to_ascii_lowercase()) {
+            let message = format!("two identity headers are called `{}`", name.value);
+            problems.push(Problem::error(name.place.clone(), "", message));
+        }
+    }
+    problems
+}
+
+fn group_rule(
+    written: Option<&At<tree::GroupHeader>>,
+    mentioned: HashSet<String>,
+    problems: &mut Vec<Problem>,
+) -> GroupRule {
+    let mut rule = GroupRule { only_mentioned: false, mentioned, max_bytes: MAX_GROUP_BYTES as usize, separator: ',' };
+    let Some(written) = written else { return rule };
+    rule.only_mentioned = written.send.as_deref() == Some(&tree::GroupChoice::Mentioned);
+    if let Some(max_bytes) = &written.max_bytes {
+        if !(1..=16_384).contains(&max_bytes.value) {
+            let message = format!("`{}` octets for the groups is out of range", max_bytes.value);
+            problems.push(Problem::error(max_bytes.place.clone(), "", message).help("write 1 to 16384"));
+        }
+        rule.max_bytes = max_bytes.value as usize;
+    }
+    if let Some(separator) = &written.separator {
+        match separator.as_str() {
+            "," | ";" | "|" | " " => rule.separator = separator.chars().next().unwrap_or(','),
+            other => {
+                let message = format!("`{other}` cannot separate groups");
+                problems
+                    .push(Problem::error(separator.place.clone(), "", message).help("write `,`, `;`, `|` or a space"));
+            }
+        }
+    }
+    rule
+}
+
+/// Every group that a requirement or a role names.
+fn mentioned(blocks: &[(HostPattern, HostBlock)], roles: &Roles) -> HashSet<String> {
+    let mut mentioned: HashSet<String> = roles.groups().map(str::to_owned).collect();
+    for route in blocks.iter().flat_map(|(_, block)| block.routes.iter()) {
+        if let Access::Require(requirement) = &route.access {
+            requirement.conditions(&mut |condition, _| {
+                if let Condition::Groups(members) = condition {
+                    mentioned.extend(members.iter().map(|member| member.name.clone()));
+                }
+            });
+        }
+    }
+    mentioned
+}

@@ -1,0 +1,223 @@
+//! Host blocks and their routes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::config::at::At;
+use crate::config::at::OneOrMany;
+use crate::config::tree;
+use crate::model::decision::RouteId;
+use crate::model::problem::Problem;
+use crate::model::problem::Problems;
+use crate::model::request::Scheme;
+use crate::policy::denial::Login;
+use crate::policy::host::HostBlock;
+use crate::policy::host::HostPattern;
+use crate::policy::pattern::PathPattern;
+use crate::policy::route::Gate;
+use crate::policy::route::Methods;
+use crate::policy::route::REGISTERED;
+use crate::policy::route::Route;
+use crate::policy::route::Sources;
+use crate::policy::table::RouteTable;
+use crate::snapshot::Names;
+use crate::snapshot::access;
+use crate::snapshot::overlap;
+
+/// Every host block, keys parsed and routes built.
+pub(super) fn blocks(
+    config: &tree::Config,
+    names: &mut Names,
+    problems: &mut Problems,
+) -> Vec<(HostPattern, HostBlock)> {
+    if config.hosts.0.is_empty() {
+        problems.push(
+            Problem::warning(config.version.place.clone(), "hosts", "no hosts are configured: every request is denied")
+                .help("write `hosts: {app.example.test: {routes: [...]}}`"),
+        );
+    }
+    let mut seen: HashMap<HostPattern, &At<String>> = HashMap::new();
+    let mut blocks = Vec::with_capacity(config.hosts.0.len());
+    for (key, block) in config.hosts.iter() {
+        let built = build(key, block, &config.defaults, names, problems);
+        let pattern = match HostPattern::parse(key) {
+            Ok(pattern) => pattern,
+            Err(error) => {
+                problems.push(Problem::error(key.place.clone(), "", error.to_string()));
+                continue;
+            }
+        };
+        if let Some(first) = seen.insert(pattern.clone(), key) {
+            let message = format!("host `{}` is configured twice; first at {}", key.value, first.place);
+            problems.push(Problem::error(key.place.clone(), "", message));
+        }
+        blocks.push((pattern, built));
+    }
+    blocks
+}
+
+fn build(
+    key: &At<String>,
+    block: &At<tree::HostBlock>,
+    defaults: &tree::Defaults,
+    names: &mut Names,
+    problems: &mut Problems,
+) -> HostBlock {
+    let inherits = block.inherit_routes.as_ref().is_none_or(|inherit| inherit.value);
+    let inherited = if inherits { defaults.routes.as_slice() } else { &[] };
+    let mut scope = Scope { key, block, defaults, names, problems };
+    let default_routes: Vec<Route> = inherited.iter().filter_map(|route| scope.route("defaults", route)).collect();
+    let own_routes: Vec<Route> = block.routes.iter().filter_map(|route| scope.route(key, route)).collect();
+    overlap::check(&default_routes, &own_routes, scope.problems);
+    if inherited.is_empty() && block.routes.is_empty() {
+        let message = format!("host `{}` has no routes: every request to it is denied", key.value);
+        scope.problems.push(Problem::warning(key.place.clone(), "", message));
+    }
+    let login = scope.login();
+    HostBlock {
+        key: key.as_str().into(),
+        place: key.place.clone(),
+        login,
+        case_sensitive: block.path_case.as_deref() == Some(&tree::PathCase::Sensitive),
+        routes: RouteTable::new(default_routes.into_iter().chain(own_routes).collect()),
+    }
+}
+
+/// What a route inherits from, and where its mistakes go.
+struct Scope<'c> {
+    key: &'c At<String>,
+    block: &'c At<tree::HostBlock>,
+    defaults: &'c tree::Defaults,
+    names: &'c mut Names,
+    problems: &'c mut Problems,
+}
+
+impl Scope<'_> {
+    fn route(&mut self, host: &str, route: &At<tree::Route>) -> Option<Route> {
+        let access = access::access(route, self.names, self.problems);
+        let sources = self.sources(route, matches!(access, crate::policy::route::Access::Public));
+        let gates = self.gates(route);
+        let methods = methods(route.methods.as_ref(), self.problems);
+        let pattern = match PathPattern::parse(&route.path) {
+            Ok(pattern) => pattern,
+            Err(error) => {
+                self.problems.push(Problem::error(route.path.place.clone(), "", error.to_string()));
+                return None;
+            }
+        };
+        let name = route.name.as_ref().unwrap_or(&route.path);
+        Some(Route {
+            id: Arc::new(RouteId { host: host.into(), name: name.as_str().into(), place: route.place.clone() }),
+            pattern,
+            methods,
+            access,
+            sources,
+            gates,
+            keeps_encoded_slash: route.encoded_slash.as_deref() == Some(&tree::EncodedSlash::Keep),
+        })
+    }
+
+    /// The route's sources, else the host's, else the default's, else the only one there is.
+    fn sources(&mut self, route: &At<tree::Route>, public: bool) -> Sources {
+        let written = [&route.identity, &self.block.identity, &self.defaults.identity].into_iter().flatten().next();
+        let Some(list) = written else {
+            let only = self.names.identities.only();
+            if only.is_none() && !public {
+                let message = format!("route `{}` has no identity source", route.path.value);
+                let help = if self.names.identities.is_empty() {
+                    "configure one under `identity:`"
+                } else {
+                    "write `identity: [...]` in `defaults`, in the host or in the route"
+                };
+                self.problems.push(Problem::error(route.place.clone(), "", message).help(help));
+            }
+            let asks = only.is_some();
+            return Sources { list: self.names.list(only.into_iter().collect()), asks, anonymous: false };
+        };
+        let anonymous = list.last().is_some_and(|last| last.value == "anonymous");
+        let named = if anonymous { list.split_last().map_or(&[][..], |(_, rest)| rest) } else { list };
+        let named = self.names.identities.named(named, self.problems);
+        let asks = !named.is_empty();
+        Sources { list: self.names.list(named), asks, anonymous }
+    }
+
+    fn gates(&mut self, route: &At<tree::Route>) -> Vec<Gate> {
+        let mut lists = vec![("defaults", &self.defaults.network), ("host", &self.block.network)];
+        match &route.network {
+            Some(network) if network.iter().any(|name| name.value == "any") => {
+                if network.len() > 1 {
+                    let message = "`any` stands alone: it lifts the network gates of host and defaults";
+                    self.problems.push(Problem::error(network.place.clone(), "", message));
+                }
+                self.problems.push(Problem::warning(
+                    network.place.clone(),
+                    "",
+                    format!("route `{}` lifts the network gates of its host", route.path.value),
+                ));
+                lists.clear();
+            }
+            _ => lists.push(("route", &route.network)),
+        }
+        lists
+            .into_iter()
+            .filter_map(|(of, list)| Some((of, list.as_ref()?)))
+            .map(|(of, list)| Gate {
+                of,
+                networks: self.names.networks.union(list, self.problems),
+                place: list.place.clone(),
+            })
+            .collect()
+    }
+
+    fn login(&mut self) -> Option<Login> {
+        let scheme = match self.block.scheme.as_deref() {
+            Some(tree::UrlScheme::Http) => Scheme::Http,
+            Some(tree::UrlScheme::Https) | None => Scheme::Https,
+        };
+        let redirect = self.block.on_unauthenticated.as_deref() != Some(&tree::OnUnauthenticated::Status);
+        let Some(login) = &self.block.login else {
+            if let Some(wanted) = &self.block.on_unauthenticated
+                && redirect
+            {
+                let message = format!("host `{}` has no `login` to send browsers to", self.key.value);
+                self.problems
+                    .push(Problem::error(wanted.place.clone(), "", message).help("write `login: https://…?rd={url}`"));
+            }
+            return None;
+        };
+        match Login::parse(login, scheme, redirect) {
+            Ok(login) => Some(login),
+            Err(error) => {
+                self.problems.push(Problem::error(login.place.clone(), "", error.to_string()));
+                None
+            }
+        }
+    }
+}
+
+fn methods(list: Option<&At<OneOrMany<At<String>>>>, problems: &mut Problems) -> Methods {
+    let Some(list) = list else { return Methods::registered() };
+    if list.iter().any(|method| method.value == "any") {
+        if list.len() > 1 {
+            problems.push(Problem::error(list.place.clone(), "", "`any` stands alone: it is every method"));
+        }
+        return Methods::any();
+    }
+    for method in list.iter() {
+        let token = !method.is_empty()
+            && method
+                .bytes()
+                .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_');
+        if !token {
+            let upper = method.to_ascii_uppercase();
+            let message = format!("`{}` is not a method", method.value);
+            let problem = Problem::error(method.place.clone(), "", message);
+            problems.push(if REGISTERED.contains(&upper.as_str()) {
+                problem.help(format!("methods are written in capitals: `{upper}`"))
+            } else {
+                problem.help("write methods such as `GET`, or `any`")
+            });
+        }
+    }
+    Methods::listed(list.iter().map(|method| method.as_str()))
+}

@@ -1,0 +1,220 @@
+use std::path::Path;
+
+use super::*;
+use crate::config::load::Pretend;
+use crate::config::load::load;
+use crate::model::caller::Caller;
+use crate::policy::address::AddressRule;
+
+/// One sound issuer whose keys are never needed.
+const IDENTITY: &str = "identity: {people: {jwt: {issuer: https://sso.test, audience: app}}}\n";
+/// A second one.
+const TWO: &str = "identity:\n  people: {jwt: {issuer: https://sso.test, audience: app}}\n  robots: {jwt: {issuer: https://m.test, audience: app}}\ndefaults: {identity: [people, robots]}\n";
+
+fn world() -> Pretend {
+    Pretend::new()
+        .variable("OFFICE", "198.51.100.0/24, 192.0.2.7")
+        .variable("BROKEN", "198.51.100.0/24 oops")
+        .variable("BLANK", " ")
+        .file("p/key.txt", "a secret that is long enough for HS256\n")
+}
+
+fn built(text: &str) -> Result<(Snapshot, Problems), Problems> {
+    let world = world().file("p/policy.yaml", format!("version: 1\n{text}...\n"));
+    let loaded =
+        load(Path::new("p/policy.yaml"), &world).unwrap_or_else(|refused| panic!("{}", judge(refused, &world)));
+    build(&loaded, &world)
+}
+
+/// Every problem as `line: message (help)`.
+fn problems(text: &str) -> Vec<String> {
+    let problems = match built(text) {
+        Ok((_, warnings)) => warnings,
+        Err(problems) => problems,
+    };
+    let line = |problem: &Problem| problem.place.as_ref().map_or(0, |place| place.line);
+    problems.0.iter().map(|problem| format!("{}: {}", line(problem), problem.message)).collect()
+}
+
+/// A host with these routes.
+fn routes(routes: &str) -> String {
+    format!("{IDENTITY}hosts: {{h.test: {{routes: [{routes}]}}}}\n")
+}
+
+#[test]
+fn every_mistake_is_said_at_its_line() {
+    for (text, want) in [
+        (routes("{path: /a}"), "3: route `/a` lets nobody in"),
+        (routes("{path: /a, public: false}"), "3: route `/a` lets nobody in"),
+        (
+            routes("{path: /a, public: true, require: {authenticated: true}}"),
+            "3: a public route has no requirement",
+        ),
+        (routes("{path: /a, require: {authenticated: false}}"), "3: `authenticated: false` demands nothing"),
+        (routes("{path: '*.png', public: true}"), "3: a path pattern starts with `/`"),
+        (routes("{path: /%61, public: true}"), "3: `%61` is not written canonically; write `a`"),
+        (routes("{path: /a, public: true, methods: [get]}"), "3: `get` is not a method"),
+        (
+            routes("{path: /a, public: true, methods: [any, GET]}"),
+            "3: `any` stands alone: it is every method",
+        ),
+        (routes("{path: /a, require: {roles: [x]}}"), "3: there is no role called `x`"),
+        (routes("{path: /a, require: {network: [offise]}}"), "3: there is no network called `offise`"),
+        (routes("{path: /a, require: {network: [10.0.0.0/33]}}"), "3: `10.0.0.0/33` is not an address or CIDR"),
+        (routes("{path: /a, require: {identity: [x]}}"), "3: there is no identity source called `x`"),
+        (routes("{path: /a, identity: [x], require: {users: [u]}}"), "3: there is no identity source called `x`"),
+        (routes("{path: /a, require: {claims: {a..b: x}}}"), "3: the claim path `a..b` has an empty step"),
+        (
+            "hosts: {h.test: {routes: [{path: /a, require: {users: [u]}}]}}\n".to_owned(),
+            "2: route `/a` has no identity source",
+        ),
+        (format!("{IDENTITY}hosts: {{'*': {{routes: [{{path: /, public: true}}]}}}}\n"), "3: `*` alone covers every host; write the hosts, or a suffix such as `**.corp.test`"),
+        (format!("{IDENTITY}hosts: {{H.test: {{routes: [{{path: /, public: true}}]}}}}\n"), "3: `H.test` is not written canonically; write `h.test`"),
+        ("roles: {a: {includes: [b]}, b: {includes: [a]}}\n".to_owned(), "2: role `a` includes itself, directly or through others"),
+        ("networks: {private: [10.0.0.0/8]}\n".to_owned(), "2: a network cannot be called `private`"),
+        ("networks: {n: [10.0.0.256]}\n".to_owned(), "2: `10.0.0.256` is not an address or CIDR"),
+        ("networks: {n: {env: BROKEN}}\n".to_owned(), "2: environment variable `BROKEN`: `oops` is not an address or CIDR"),
+        ("networks: {n: {env: BLANK}}\n".to_owned(), "2: environment variable `BLANK` is unset or blank: the private ranges is used"),
+        ("networks: {n: [0.0.0.0/0]}\n".to_owned(), "2: network `n` holds every address"),
+        ("callers: [0.0.0.0/0]\n".to_owned(), "2: everyone may ask: anybody who reaches the port can learn and probe the policy"),
+        ("callers: [nobody]\n".to_owned(), "2: `nobody` is not a caller"),
+        ("client_ip: {trusted_hops: [10.0.0.0/8]}\n".to_owned(), "2: `trusted_hops` says nothing here: only `from: xff` walks over hops"),
+        ("client_ip: {from: xff, trusted_hops: ['::/0']}\n".to_owned(), "2: every address is a trusted hop: clients can then state any address they like"),
+        ("listen: {grpc: 9191}\n".to_owned(), "2: `9191` is not an address to listen at: write `host:port`, as `127.0.0.1:9191`, or `unix:/path`"),
+        ("defaults: {headers: {user: Host}}\n".to_owned(), "2: `Host` means something to proxies and servers; an identity header may not be called so"),
+        ("defaults: {headers: {user: X-A, email: x-a}}\n".to_owned(), "2: two identity headers are called `x-a`"),
+        ("defaults: {groups: {separator: x}}\n".to_owned(), "2: `x` cannot separate groups"),
+        ("identity: {p: {jwt: {issuer: https://s.test, audience: a, algorithms: [HS256]}}}\n".to_owned(), "2: `HS256` needs a shared `secret`; published keys would make it forgeable"),
+        ("identity: {p: {jwt: {issuer: https://s.test, audience: a, secret: {file: key.txt}}}}\n".to_owned(), "2: a shared secret needs its algorithm named"),
+        ("identity: {p: {jwt: {issuer: https://s.test, audience: a, algorithms: [RS256], secret: {file: key.txt}}}}\n".to_owned(), "2: `RS256` needs public keys, and this source has a shared secret"),
+        ("identity: {p: {jwt: {issuer: https://s.test, audience: a, algorithms: [none]}}}\n".to_owned(), "2: `none` is not a signature algorithm we verify"),
+        ("identity: {p: {jwt: {issuer: https://s.test, audience: a, jwks_url: https://s.test/k, jwks_file: k}}}\n".to_owned(), "2: `jwks_url` and `jwks_file` both say where the keys are"),
+        ("identity: {p: {jwt: {issuer: http://s.test, audience: a}}}\n".to_owned(), "2: `http://s.test/.well-known/openid-configuration` is not https"),
+        ("identity: {p: {jwt: {issuer: https://s.test, audience: a, leeway: 1h}}}\n".to_owned(), "2: `1h` is not a leeway"),
+        ("identity: {p: {jwt: {issuer: https://s.test, audience: a, token: [bearer, {cookie: t}, bearer]}}}\n".to_owned(), "2: this token place is listed twice"),
+        ("identity: {anonymous: {jwt: {issuer: https://s.test, audience: a}}}\n".to_owned(), "2: an identity source cannot be called `anonymous`"),
+        ("identity: {a: {jwt: {issuer: https://s.test, audience: x}}, b: {jwt: {issuer: https://s.test, audience: y}}}\n".to_owned(), "2: sources `a` and `b` claim the same tokens: one issuer, one place"),
+        (format!("{IDENTITY}hosts: {{h.test: {{login: /login, routes: [{{path: /, public: true}}]}}}}\n"), "3: a login URL is absolute: `https://…`"),
+        (format!("{IDENTITY}hosts: {{h.test: {{on_unauthenticated: login, routes: [{{path: /, public: true}}]}}}}\n"), "3: host `h.test` has no `login` to send browsers to"),
+    ] {
+        let problems = problems(&text);
+        assert!(problems.iter().any(|problem| problem == want), "{text}\nwanted {want}\ngot {problems:#?}");
+    }
+}
+
+#[test]
+fn all_mistakes_are_said_at_once() {
+    let text = "networks: {n: [x.x]}\nroles: {r: {includes: [q]}}\nhosts: {H.test: {routes: [{path: a}]}}\n";
+    assert_eq!(
+        problems(text),
+        [
+            "2: `x.x` is not an address or CIDR",
+            "3: there is no role called `q`",
+            "4: route `a` lets nobody in",
+            "4: route `a` has no identity source",
+            "4: a path pattern starts with `/`",
+            "4: `H.test` is not written canonically; write `h.test`",
+        ]
+    );
+}
+
+#[test]
+fn two_issuers_make_bare_names_an_error() {
+    let with = |who: &str| {
+        problems(&format!("{TWO}hosts: {{h.test: {{routes: [{{path: /, require: {{groups: [{who}]}}}}]}}}}\n"))
+    };
+    assert_eq!(with("people/ops"), Vec::<String>::new());
+    assert_eq!(with("'*/ops'"), ["6: `*/ops` trusts every issuer with this name"]);
+    assert_eq!(with("ops"), ["6: `ops` could come from any issuer: with two or more, say whose it is"]);
+    assert_eq!(with("peeple/ops"), ["6: there is no identity source called `peeple`"]);
+    // Beneath a `not`, a name that nobody has would let everybody in.
+    assert_eq!(with("people/"), ["6: an empty name matches nobody"]);
+    assert_eq!(with("'*/'"), ["6: an empty name matches nobody"]);
+    let one = routes("{path: /, require: {groups: [a/b]}}");
+    assert_eq!(problems(&one), Vec::<String>::new(), "with one issuer a slash is part of the name");
+}
+
+#[test]
+fn f3_a_public_default_may_not_open_what_a_host_protects() {
+    let with = |default: &str, own: &str| {
+        problems(&format!(
+            "{IDENTITY}defaults: {{routes: [{{path: {default}, public: true}}]}}\nhosts: {{h.test: {{routes: [{{path: {own}, require: {{users: [u]}}}}]}}}}\n"
+        ))
+        .len()
+    };
+    assert_eq!(with("/healthz", "/**"), 0);
+    assert_eq!(with("/healthz", "/other"), 0);
+    assert_eq!(with("/static/**", "/static/secret"), 1);
+    assert_eq!(with("/static/**", "/static/**"), 1);
+    assert_eq!(with("/*/x", "/a/*"), 1);
+}
+
+#[test]
+fn roles_gather_everything_that_includes_them() {
+    let text = format!(
+        "{IDENTITY}roles: {{reader: {{groups: [staff]}}, editor: {{groups: [writers], includes: reader}}, admin: {{users: [root], includes: editor}}}}\nhosts: {{h.test: {{routes: [{{path: /, require: {{roles: reader}}}}]}}}}\n"
+    );
+    let (snapshot, _) = built(&text).expect("a good policy");
+    let block = snapshot.policy.hosts.find("h.test", None).expect("a host");
+    let route = block.routes.iter().next().expect("a route");
+    let crate::policy::route::Access::Require(requirement) = &route.access else { panic!("not public") };
+    let mut roles = Vec::new();
+    requirement.conditions(&mut |condition, _| {
+        if let crate::policy::condition::Condition::Roles(named) = condition {
+            roles.extend(named.iter().map(|role| format!("{} {} {}", role.name, role.groups, role.users)));
+        }
+    });
+    assert_eq!(roles, ["reader [staff, writers] [root]"]);
+}
+
+#[test]
+fn defaults_are_the_safe_ones() {
+    let (snapshot, _) = built(&routes("{path: /, require: {users: [u]}}")).expect("a good policy");
+    assert_eq!(snapshot.policy.address, AddressRule::Dialect);
+    assert_eq!(snapshot.policy.spoof.mode(), SpoofMode::Refuse);
+    assert!(snapshot.callers.admit(Caller::Unix));
+    assert!(!snapshot.callers.admit(Caller::Address("192.0.2.1".parse().expect("address"))));
+    assert_eq!(snapshot.listen.grpc.as_ref().map(ToString::to_string).as_deref(), Some("127.0.0.1:9191"));
+    assert!(snapshot.insecure.is_empty());
+}
+
+#[test]
+fn a_variable_fills_a_network() {
+    let text = format!(
+        "{IDENTITY}networks: {{n: {{env: OFFICE}}}}\nhosts: {{h.test: {{network: n, routes: [{{path: /, public: true}}]}}}}\n"
+    );
+    let (snapshot, _) = built(&text).expect("a good policy");
+    let block = snapshot.policy.hosts.find("h.test", None).expect("a host");
+    let route = block.routes.iter().next().expect("a route");
+    let [gate] = route.gates.as_slice() else { panic!("one gate") };
+    for (address, inside) in [("198.51.100.200", true), ("192.0.2.7", true), ("10.0.0.1", false)] {
+        assert_eq!(gate.networks.set.contains(address.parse().expect(address)), inside, "{address}");
+    }
+}
+
+#[test]
+fn weakening_switches_are_listed() {
+    let text = "insecure_any_caller: true\ncallers: [0.0.0.0/0]\nspoof_guard: insecure_report\nclient_ip: {insecure_any_hop: true}\nidentity: {p: {jwt: {issuer: http://127.0.0.1:1, audience: a, insecure_key_url: true}}}\n";
+    let (snapshot, _) = built(text).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(
+        snapshot.insecure,
+        [
+            "insecure_any_caller",
+            "client_ip.insecure_any_hop",
+            "spoof_guard: insecure_report",
+            "identity.p.jwt.insecure_key_url"
+        ]
+    );
+}
+
+#[test]
+fn issuers_without_keys_are_obstacles() {
+    let text = "identity:\n  people: {jwt: {issuer: https://sso.test, audience: app}}\n  robots: {jwt: {issuer: https://m.test, audience: app, secret: {file: key.txt}, algorithms: [HS256]}}\n";
+    let world = world().file("p/policy.yaml", format!("version: 1\n{text}...\n"));
+    let loaded = load(Path::new("p/policy.yaml"), &world).expect("a policy");
+    let (snapshot, _) = build(&loaded, &world).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(snapshot.obstacles(Timestamp::UNIX_EPOCH), ["identity source `people` has no keys of https://sso.test"]);
+    let keys: Vec<(Arc<str>, usize)> =
+        snapshot.key_statuses().into_iter().map(|keys| (keys.source, keys.keys)).collect();
+    assert_eq!(keys, [("people".into(), 0), ("robots".into(), 1)]);
+}
