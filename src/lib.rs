@@ -12,10 +12,12 @@
 //! | [`telemetry`] | one record a decision, seen as counters and a log line; the clock |
 //! | [`config`] | the policy file as written; the only reader of files and environment |
 //! | [`snapshot`] | configuration to everything built, or all problems at once |
+//! | [`engine`] | the corridor from a decoded check to its answer |
 
 pub mod authn;
 pub mod config;
 pub mod dialect;
+pub mod engine;
 pub mod model;
 pub mod outbound;
 pub mod policy;

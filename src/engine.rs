@@ -1,0 +1,163 @@
+//! The corridor: one function from a decoded check to its answer, the same for every dialect.
+
+pub mod walk;
+
+use std::hash::BuildHasher;
+use std::hash::RandomState;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use crate::authn::NeedKeys;
+use crate::authn::Waited;
+use crate::engine::walk::Given;
+use crate::engine::walk::Walk;
+use crate::engine::walk::Walked;
+use crate::model::decision::Decision;
+use crate::model::decision::DecisionId;
+use crate::model::reason::Reason;
+use crate::model::record::Counts;
+use crate::model::record::Record;
+use crate::model::request::Attributes;
+use crate::model::request::Refusal;
+use crate::model::request::Request;
+use crate::model::response::Response;
+use crate::model::response::Verdict;
+use crate::policy::denial::Refused;
+use crate::policy::trace::Silent;
+use crate::snapshot::Snapshot;
+use crate::telemetry::Telemetry;
+use crate::telemetry::clock;
+
+/// How long a check waits for keys when its caller states no deadline.
+const WAIT_WITHOUT_DEADLINE: Duration = Duration::from_millis(100);
+
+/// Answers checks with the current [`Snapshot`].
+pub struct Engine {
+    snapshot: ArcSwap<Snapshot>,
+    telemetry: Arc<Telemetry>,
+    /// Makes decision ids of this process differ from those of every other.
+    process: u32,
+    answered: AtomicU64,
+}
+
+impl Engine {
+    /// An engine that decides by `snapshot`.
+    pub fn new(snapshot: Arc<Snapshot>, telemetry: Arc<Telemetry>) -> Engine {
+        // The standard library seeds its hashers from the system. A cryptographic generator would spend 30 ms on
+        // starting up, and ids need to be distinct, not secret.
+        let random = RandomState::new().hash_one(0_u64);
+        let process = (random & u64::from(u32::MAX)) as u32;
+        Engine { snapshot: ArcSwap::new(snapshot), telemetry, process, answered: AtomicU64::new(0) }
+    }
+
+    /// What decides now. A request takes it once and keeps it to its end.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Counters and clocks.
+    pub fn telemetry(&self) -> &Arc<Telemetry> {
+        &self.telemetry
+    }
+
+    /// Answer one check. It waits only for keys, and at most half of the caller's deadline.
+    pub async fn authorize(&self, attributes: Result<Attributes<'_>, Refusal>, deadline: Option<Duration>) -> Response {
+        let attributes = match attributes {
+            Ok(attributes) => attributes,
+            Err(refusal) => return self.refuse(&refusal),
+        };
+        let started = clock::instant();
+        let now = clock::now();
+        let ignored_forwarding = attributes.ignored_forwarding;
+        let snapshot = self.snapshot();
+        let request = match Request::parse(attributes) {
+            Ok(request) => request,
+            Err(refusal) => {
+                let counts = Counts { ignored_forwarding, ..Counts::default() };
+                return self.refused(&refusal, &snapshot, counts, Some(started.elapsed()));
+            }
+        };
+        let decision_id = self.next_id(now);
+        let mut given = Given { decision_id, now, waited: Waited::No, assumed: None };
+        let walked = loop {
+            match walk::walk(&snapshot, &request, &given, &mut Silent) {
+                Walk::Done(walked) => break walked,
+                Walk::NeedKeys(need) => given.waited = wait(need, deadline, now).await,
+            }
+        };
+        let Walked { decision, verdict, address, mut counts, detail } = *walked;
+        counts.ignored_forwarding = ignored_forwarding;
+        self.telemetry.record(&Record {
+            at: now,
+            decision_id,
+            dialect: request.dialect,
+            decision,
+            status: status(&verdict),
+            method: Some(request.method.to_owned()),
+            host: Some(request.host.name().to_owned()),
+            path: Some(request.path.canonical_text().into_owned()),
+            client_ip: address.ip(),
+            policy: snapshot.digest.clone(),
+            took: Some(started.elapsed()),
+            detail,
+            counts,
+        });
+        Response { decision_id, verdict }
+    }
+
+    /// Answer a check that cannot be judged at all: undecodable, over capacity, past its deadline, or after a panic.
+    pub fn refuse(&self, refusal: &Refusal) -> Response {
+        self.refused(refusal, &self.snapshot(), Counts::default(), None)
+    }
+
+    fn refused(&self, refusal: &Refusal, snapshot: &Snapshot, counts: Counts, took: Option<Duration>) -> Response {
+        let now = clock::now();
+        let decision_id = self.next_id(now);
+        // A refusal is a denial whatever reason it was given.
+        let reason = if refusal.reason.allows() { Reason::Internal } else { refusal.reason };
+        let refused = Refused { reason, decision_id, request: None, block: None, login_helps: false };
+        let verdict = Verdict::Deny(refused.denial());
+        self.telemetry.record(&Record {
+            at: now,
+            decision_id,
+            dialect: refusal.dialect,
+            decision: Decision::deny(reason),
+            status: status(&verdict),
+            method: None,
+            host: None,
+            path: None,
+            client_ip: None,
+            policy: snapshot.digest.clone(),
+            took,
+            detail: Some(refusal.detail.clone()),
+            counts,
+        });
+        Response { decision_id, verdict }
+    }
+
+    /// 48 bits of milliseconds, 32 bits of this process, 48 bits of a counter.
+    fn next_id(&self, now: jiff::Timestamp) -> DecisionId {
+        let millisecond = now.as_millisecond().max(0).cast_unsigned() & 0xFFFF_FFFF_FFFF;
+        let count = self.answered.fetch_add(1, Ordering::Relaxed) & 0xFFFF_FFFF_FFFF;
+        DecisionId(u128::from(millisecond) << 80 | u128::from(self.process) << 48 | u128::from(count))
+    }
+}
+
+async fn wait(need: NeedKeys, deadline: Option<Duration>, now: jiff::Timestamp) -> Waited {
+    let limit = deadline.map_or(WAIT_WITHOUT_DEADLINE, |deadline| deadline / 2);
+    match tokio::time::timeout(limit, need.keys.fetch_now(need.kid.as_deref(), now)).await {
+        Ok(outcome) => Waited::from(outcome),
+        Err(_late) => Waited::Failed,
+    }
+}
+
+fn status(verdict: &Verdict) -> u16 {
+    match verdict {
+        Verdict::Allow(_) => 200,
+        Verdict::Deny(denial) => denial.status,
+    }
+}

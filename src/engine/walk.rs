@@ -1,0 +1,251 @@
+//! Stations 2 to 8 as one plain function: no IO, no clock. `serve`, `explain` and everything that asks "what would it
+//! decide" take this very walk.
+
+use http::header::LOCATION;
+use http::header::WWW_AUTHENTICATE;
+use jiff::Timestamp;
+
+use crate::authn::Attempt;
+use crate::authn::CredentialPlace;
+use crate::authn::NeedKeys;
+use crate::authn::Note;
+use crate::authn::Waited;
+use crate::authn::authenticate;
+use crate::model::client_ip::ClientAddress;
+use crate::model::decision::Decision;
+use crate::model::decision::DecisionId;
+use crate::model::identity::Principal;
+use crate::model::reason::Reason;
+use crate::model::record::Counts;
+use crate::model::request::Request;
+use crate::model::response::Allow;
+use crate::model::response::Verdict;
+use crate::policy::Denied;
+use crate::policy::Routed;
+use crate::policy::denial::Refused;
+use crate::policy::spoof::Spoofed;
+use crate::policy::trace::Station;
+use crate::policy::trace::Trace;
+use crate::snapshot::Snapshot;
+
+/// Where a walk ends, or what it cannot go on without.
+#[derive(Debug)]
+pub enum Walk {
+    Done(Box<Walked>),
+    /// Walk again once these keys were waited for.
+    NeedKeys(NeedKeys),
+}
+
+/// A finished walk.
+#[derive(Debug)]
+pub struct Walked {
+    pub decision: Decision,
+    pub verdict: Verdict,
+    pub address: ClientAddress,
+    pub counts: Counts,
+    /// For the operator, never for the client.
+    pub detail: Option<String>,
+}
+
+/// What a walk is told besides the request.
+#[derive(Clone, Debug)]
+pub struct Given {
+    pub decision_id: DecisionId,
+    pub now: Timestamp,
+    /// What became of the keys an earlier walk needed.
+    pub waited: Waited,
+    /// Take this caller for granted instead of looking at credentials: `explain --as`, never `serve`.
+    pub assumed: Option<Principal>,
+}
+
+/// Walk a canonical request through the policy.
+pub fn walk(snapshot: &Snapshot, request: &Request<'_>, given: &Given, trace: &mut impl Trace) -> Walk {
+    let policy = &snapshot.policy;
+    let spoofed = policy.spoof.inspect(&request.headers, request.dialect, trace);
+    let address = policy.address.apply(request, trace);
+    let decision_id = given.decision_id;
+    let mut visit =
+        Visit { request, decision_id, address, counts: Counts::default(), login_helps: false, detail: None };
+    visit.counts.spoofed = spoofed.count();
+    if spoofed.refuse {
+        visit.detail = Some(match spoofed.names.as_slice() {
+            [] => "the client names an identity header in `connection`".to_owned(),
+            names => format!("the client sent {}", names.join(", ")),
+        });
+        let denied = Denied { reason: Reason::SpoofedHeader, place: None, block: None, route: None };
+        return visit.deny(denied, Principal::Anonymous, trace);
+    }
+    let routed = match policy.route(request, trace).and_then(|routed| routed.gates(address, trace).map(|()| routed)) {
+        Ok(routed) => routed,
+        Err(denied) => return visit.deny(denied, Principal::Anonymous, trace),
+    };
+    let principal = match visit.identify(snapshot, &routed, given, trace) {
+        Ok(principal) => principal,
+        Err(Stop::NeedKeys(need)) => return Walk::NeedKeys(need),
+        Err(Stop::Denied(reason)) => {
+            let denied = Denied {
+                reason,
+                place: Some(routed.route.id.place.clone()),
+                block: Some(routed.block),
+                route: Some(routed.route),
+            };
+            return visit.deny(denied, Principal::Anonymous, trace);
+        }
+    };
+    match routed.decide(&principal, address, trace) {
+        Ok(reason) => visit.allow(snapshot, &routed, reason, principal, &spoofed, trace),
+        Err(denied) => visit.deny(denied, principal, trace),
+    }
+}
+
+/// What is gathered on the way.
+struct Visit<'r> {
+    request: &'r Request<'r>,
+    decision_id: DecisionId,
+    address: ClientAddress,
+    counts: Counts,
+    login_helps: bool,
+    detail: Option<String>,
+}
+
+/// Why there is no principal.
+enum Stop {
+    NeedKeys(NeedKeys),
+    Denied(Reason),
+}
+
+impl Visit<'_> {
+    /// Station 5: the route's identity sources. A public route looks at no credential.
+    fn identify<T: Trace>(
+        &mut self,
+        snapshot: &Snapshot,
+        routed: &Routed<'_>,
+        given: &Given,
+        trace: &mut T,
+    ) -> Result<Principal, Stop> {
+        if routed.route.is_public() {
+            return Ok(Principal::Anonymous);
+        }
+        if let Some(assumed) = &given.assumed {
+            trace.note(Station::Authenticate, None, || format!("taken for granted: {}", describe(assumed)));
+            return Ok(assumed.clone());
+        }
+        let attempt = |list: usize, trace: &mut T| {
+            let sources = snapshot.sources.get(list).map_or(&[][..], Vec::as_slice);
+            let mut note = |note: Note<'_>| trace.note(Station::Authenticate, None, || note.to_string());
+            authenticate(sources, &self.request.headers, given.now, given.waited, &mut note)
+        };
+        let principal = match attempt(routed.route.sources.list, trace) {
+            Attempt::Verified(identity) => {
+                let principal = Principal::Identified(identity);
+                trace.note(Station::Authenticate, None, || format!("proven: {}", describe(&principal)));
+                principal
+            }
+            Attempt::Absent => {
+                self.login_helps = true;
+                Principal::Anonymous
+            }
+            Attempt::NeedKeys(need) => return Err(Stop::NeedKeys(need)),
+            Attempt::Rejected(rejection) => {
+                let stale_cookie =
+                    rejection.reason == Reason::TokenExpired && rejection.place == Some(CredentialPlace::Cookie);
+                self.login_helps = stale_cookie && !rejection.bearer_present;
+                trace.note(Station::Authenticate, None, || format!("refused: {}", rejection.detail));
+                self.detail = Some(rejection.detail);
+                return Err(Stop::Denied(rejection.reason));
+            }
+        };
+        // Another reading may be another route with other sources: they must know this very caller, too.
+        for list in routed.other_sources() {
+            let same = match attempt(list, trace) {
+                Attempt::Verified(identity) => principal == Principal::Identified(identity),
+                Attempt::Absent => principal == Principal::Anonymous,
+                Attempt::NeedKeys(need) => return Err(Stop::NeedKeys(need)),
+                Attempt::Rejected(_) => false,
+            };
+            if !same {
+                return Err(Stop::Denied(Reason::AmbiguousPath));
+            }
+        }
+        Ok(principal)
+    }
+
+    /// Station 8 for an allow: every owned header is set or made absent.
+    fn allow(
+        mut self,
+        snapshot: &Snapshot,
+        routed: &Routed<'_>,
+        reason: Reason,
+        principal: Principal,
+        spoofed: &Spoofed,
+        trace: &mut impl Trace,
+    ) -> Walk {
+        let headers = &snapshot.policy.headers;
+        let set = match principal.identity().map(|identity| headers.of(identity, &mut self.counts)) {
+            None => Vec::new(),
+            Some(Ok(set)) => set,
+            Some(Err(reason)) => {
+                let denied = Denied {
+                    reason,
+                    place: Some(routed.route.id.place.clone()),
+                    block: Some(routed.block),
+                    route: Some(routed.route),
+                };
+                return self.deny(denied, principal, trace);
+            }
+        };
+        let mut remove = headers.owned();
+        remove.extend(spoofed.removable());
+        remove.retain(|name| !set.iter().any(|(kept, _)| kept == name));
+        for (name, value) in &set {
+            trace.note(Station::Respond, None, || format!("set {name}: {value}"));
+        }
+        for name in &remove {
+            trace.note(Station::Respond, None, || format!("remove {name}"));
+        }
+        let decision = Decision {
+            reason,
+            route: Some(routed.route.id.clone()),
+            place: Some(routed.route.id.place.clone()),
+            principal,
+        };
+        self.done(decision, Verdict::Allow(Allow { reason, set, remove }))
+    }
+
+    /// Station 8 for a denial.
+    fn deny(self, denied: Denied<'_>, principal: Principal, trace: &mut impl Trace) -> Walk {
+        let refused = Refused {
+            reason: denied.reason,
+            decision_id: self.decision_id,
+            request: Some(self.request),
+            block: denied.block,
+            login_helps: self.login_helps,
+        };
+        let denial = refused.denial();
+        trace.note(Station::Respond, denied.place.as_ref(), || format!("{} {}", denial.status, denial.reason));
+        for (name, value) in denial.headers.iter().filter(|(name, _)| *name == LOCATION || *name == WWW_AUTHENTICATE) {
+            trace.note(Station::Respond, None, || format!("{name}: {value}"));
+        }
+        let route = denied.route.map(|route| route.id.clone());
+        let decision = Decision { reason: denied.reason, route, place: denied.place, principal };
+        self.done(decision, Verdict::Deny(denial))
+    }
+
+    fn done(self, decision: Decision, verdict: Verdict) -> Walk {
+        let Visit { address, counts, detail, .. } = self;
+        Walk::Done(Box::new(Walked { decision, verdict, address, counts, detail }))
+    }
+}
+
+/// A caller in words, for a trace.
+fn describe(principal: &Principal) -> String {
+    let Some(identity) = principal.identity() else { return "an anonymous caller".to_owned() };
+    let groups = match identity.groups.as_slice() {
+        [] => "no groups".to_owned(),
+        groups => format!("groups {}", groups.join(", ")),
+    };
+    format!("`{}` of {}, {groups}", identity.user, identity.source)
+}
+
+#[cfg(test)]
+mod tests;
