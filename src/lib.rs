@@ -13,6 +13,7 @@
 //! | [`config`] | the policy file as written; the only reader of files and environment |
 //! | [`snapshot`] | configuration to everything built, or all problems at once |
 //! | [`engine`] | the corridor from a decoded check to its answer |
+//! | [`server`] | listeners: gRPC, forward-auth, admin |
 
 pub mod authn;
 pub mod config;
@@ -21,5 +22,6 @@ pub mod engine;
 pub mod model;
 pub mod outbound;
 pub mod policy;
+pub mod server;
 pub mod snapshot;
 pub mod telemetry;

@@ -1,0 +1,166 @@
+//! The listeners: gRPC for Envoy, HTTP forward-auth for the others, and the admin pages.
+//!
+//! Our own accept loop stands in front of hyper, because `tonic::transport::Server` switches off hyper's limits and
+//! knows none on connections. A listener accepts (`accept`), deals the connection to a thread (`threads`), which serves
+//! it (`connection`) by `grpc` or `http`; `guard` sees to it that nothing but an answer comes out.
+
+pub mod authorize;
+pub mod bind;
+pub mod limits;
+
+mod accept;
+mod admin;
+mod connection;
+mod frame;
+mod grpc;
+mod guard;
+mod http;
+mod lane;
+mod paced;
+mod protocol;
+mod slot;
+mod threads;
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::HealthReporter;
+use tonic_health::server::HealthService;
+
+use crate::model::listen::Listen;
+use crate::model::listen::ListenAddress;
+use crate::server::accept::Socket;
+use crate::server::accept::accept;
+use crate::server::admin::Admin;
+use crate::server::authorize::Authorize;
+use crate::server::bind::BindError;
+use crate::server::bind::Bound;
+use crate::server::connection::Protocol;
+use crate::server::lane::Lane;
+use crate::server::limits::Limits;
+use crate::server::slot::Slots;
+use crate::server::threads::Threads;
+use crate::telemetry::Telemetry;
+
+/// How to serve.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Threads that answer checks.
+    pub threads: NonZeroUsize,
+    pub limits: Limits,
+}
+
+impl Default for Settings {
+    /// As many threads as there are processors to run them.
+    fn default() -> Settings {
+        let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        Settings { threads, limits: Limits::default() }
+    }
+}
+
+/// The bound listeners. From here on the addresses are ours and connections wait; [`Server::run`] serves them.
+pub struct Server {
+    grpc: Option<Bound>,
+    http: Option<Bound>,
+    admin: Option<Bound>,
+}
+
+impl Server {
+    /// Bind every listener, or say which one cannot be and what to do.
+    pub fn bind(listen: &Listen) -> Result<Server, BindError> {
+        let bind = |setting, address: &Option<ListenAddress>| {
+            address.as_ref().map(|address| Bound::bind(setting, address)).transpose()
+        };
+        Ok(Server {
+            grpc: bind("listen.grpc", &listen.grpc)?,
+            http: bind("listen.http", &listen.http)?,
+            admin: bind("listen.admin", &listen.admin)?,
+        })
+    }
+
+    /// The real addresses: with the ports the system chose where 0 was asked for.
+    pub fn listen(&self) -> Listen {
+        let address = |bound: &Option<Bound>| bound.as_ref().map(|bound| bound.address().clone());
+        Listen { grpc: address(&self.grpc), http: address(&self.http), admin: address(&self.admin) }
+    }
+
+    /// Serve until `shutdown` is done, then let what is under way finish, for `limits.drain` at most.
+    ///
+    /// Checks run on threads of their own; the accept loops and the admin pages run on the caller's runtime.
+    pub async fn run<A: Authorize>(
+        self,
+        settings: Settings,
+        engine: Arc<A>,
+        telemetry: Arc<Telemetry>,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        let Settings { threads, limits } = settings;
+        let mut health = Health::start().await;
+        let lane = || {
+            let (engine, telemetry) = (Arc::clone(&engine), Arc::clone(&telemetry));
+            Lane::new(engine, telemetry, health.server.clone(), limits.clone(), threads.get())
+        };
+        let crew = Threads::start((0..threads.get()).map(|_| lane()).collect())?;
+        let stop = CancellationToken::new();
+        // Whatever ends this future, the accept loops and the admin pages end with it.
+        let mut loops = JoinSet::new();
+        for (bound, name, protocol) in [(self.grpc, "grpc", Protocol::Grpc), (self.http, "http", Protocol::Http)] {
+            let Some(bound) = bound else { continue };
+            let metrics = telemetry.listener(name);
+            let slots = Slots::new(&limits, metrics.clone());
+            let dealer = crew.dealer(protocol);
+            let callers = Arc::clone(&engine);
+            let admit = move |caller| callers.callers().admit(caller);
+            let deal = move |arrival| dealer.deal(arrival);
+            loops.spawn(accept(Socket::watch(bound)?, slots, metrics, admit, deal, stop.clone()));
+        }
+        let mut pages = JoinSet::new();
+        if let Some(bound) = self.admin {
+            let metrics = telemetry.listener("admin");
+            let slots = Slots::new(&limits, metrics.clone());
+            let admin = Arc::new(Admin { engine, telemetry, stopping: stop.clone() });
+            // Open to whoever reaches its address: probes and scrapers are no callers, and there is nothing to decide.
+            let serve = move |arrival| connection::serve_admin(&admin, arrival, &limits);
+            pages.spawn(accept(Socket::watch(bound)?, slots, metrics, |_| true, serve, CancellationToken::new()));
+        }
+
+        shutdown.await;
+        stop.cancel();
+        health.stop().await;
+        while loops.join_next().await.is_some() {}
+        crew.finished().await;
+        Ok(())
+    }
+}
+
+/// The health service says SERVING as long as we answer at all, ready or not: a proxy that takes us for dead may let
+/// requests pass, while an answer of ours is a denial at worst.
+struct Health {
+    reporter: HealthReporter,
+    server: HealthServer<HealthService>,
+}
+
+impl Health {
+    const WHOLE: &str = "";
+
+    async fn start() -> Health {
+        let reporter = HealthReporter::new();
+        reporter.set_service_status(grpc::SERVICE, ServingStatus::Serving).await;
+        reporter.set_service_status(Health::WHOLE, ServingStatus::Serving).await;
+        let server = HealthServer::new(HealthService::from_health_reporter(reporter.clone()));
+        Health { reporter, server }
+    }
+
+    /// Tell who watches that we are going, and end their streams: a drain would wait for them in vain.
+    async fn stop(&mut self) {
+        for service in [grpc::SERVICE, Health::WHOLE] {
+            self.reporter.set_service_status(service, ServingStatus::NotServing).await;
+            self.reporter.clear_service_status(service).await;
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What the listeners ask of the engine. A trait, so that a test can put a slow, a denying or a panicking one there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::engine::Engine;
+use crate::model::caller::Callers;
+use crate::model::key_status::KeyStatus;
+use crate::model::request::Attributes;
+use crate::model::request::Refusal;
+use crate::model::response::Response;
+use crate::telemetry::clock;
+
+/// Answers checks, and says who may ask for them.
+pub trait Authorize: Send + Sync + 'static {
+    /// Answer one check. `deadline` is what is left of the caller's patience, when it said so.
+    fn authorize<'w>(
+        &self,
+        attributes: Result<Attributes<'w>, Refusal>,
+        deadline: Option<Duration>,
+    ) -> impl Future<Output = Response> + Send;
+
+    /// Answer a check that cannot be judged at all: always a denial.
+    fn refuse(&self, refusal: &Refusal) -> Response;
+
+    /// Who may ask. Read for every connection, so that a reload takes effect at once.
+    fn callers(&self) -> Arc<Callers>;
+
+    /// What keeps us from being ready, in words for an operator; empty when nothing does.
+    fn obstacles(&self) -> Vec<String>;
+
+    /// How the keys of every issuer stand.
+    fn key_statuses(&self) -> Vec<KeyStatus>;
+}
+
+impl Authorize for Engine {
+    fn authorize<'w>(
+        &self,
+        attributes: Result<Attributes<'w>, Refusal>,
+        deadline: Option<Duration>,
+    ) -> impl Future<Output = Response> + Send {
+        Engine::authorize(self, attributes, deadline)
+    }
+
+    fn refuse(&self, refusal: &Refusal) -> Response {
+        Engine::refuse(self, refusal)
+    }
+
+    fn callers(&self) -> Arc<Callers> {
+        Arc::clone(&self.snapshot().callers)
+    }
+
+    fn obstacles(&self) -> Vec<String> {
+        self.snapshot().obstacles(clock::now())
+    }
+
+    fn key_statuses(&self) -> Vec<KeyStatus> {
+        self.snapshot().key_statuses()
+    }
+}

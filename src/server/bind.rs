@@ -1,0 +1,224 @@
+//! From an address to a bound socket. Errors say which setting and what to do.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener as StdUnixListener;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::Path;
+use std::path::PathBuf;
+
+use socket2::Domain;
+use socket2::Protocol;
+use socket2::Socket;
+use socket2::Type;
+
+use crate::model::listen::ListenAddress;
+
+/// A socket that is bound and listening; connections wait in its queue until it is served.
+pub struct Bound {
+    pub(super) socket: Listening,
+    address: ListenAddress,
+}
+
+pub(super) enum Listening {
+    Tcp(std::net::TcpListener),
+    /// The file first, so that it goes before its socket.
+    Unix(SocketFile, StdUnixListener),
+}
+
+impl Bound {
+    /// Bind. `setting` is the key the address stands under, for the error: `listen.grpc`.
+    pub fn bind(setting: &'static str, address: &ListenAddress) -> Result<Bound, BindError> {
+        let bound = match address {
+            ListenAddress::Tcp(address) => tcp(*address),
+            ListenAddress::Unix(path) => unix(path),
+        };
+        bound.map_err(|source| BindError { setting, address: address.clone(), source })
+    }
+
+    /// The real address: with the port the system chose, when 0 was asked for.
+    pub fn address(&self) -> &ListenAddress {
+        &self.address
+    }
+}
+
+/// A listener that could not be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen at `{address}` ({setting}){}", hint(.source, .setting))]
+pub struct BindError {
+    setting: &'static str,
+    address: ListenAddress,
+    source: io::Error,
+}
+
+fn hint(source: &io::Error, setting: &str) -> String {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!("; is another postern running? stop it, or set {setting} to another address")
+        }
+        io::ErrorKind::AddrNotAvailable => format!("; this machine does not have that address, set {setting}"),
+        io::ErrorKind::PermissionDenied => {
+            format!("; choose a port from 1024 up or a folder that this user may write to, in {setting}")
+        }
+        io::ErrorKind::NotFound => "; create the folder first, and let this user write to it".to_owned(),
+        _ => String::new(),
+    }
+}
+
+fn tcp(address: SocketAddr) -> io::Result<Bound> {
+    // Longer than the largest burst a proxy opens at once; the system caps it by itself.
+    const BACKLOG: i32 = 1024;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // Without it, a restart has to wait for the connections of the last run to time out.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    let listener = std::net::TcpListener::from(socket);
+    let address = ListenAddress::Tcp(listener.local_addr()?);
+    Ok(Bound { socket: Listening::Tcp(listener), address })
+}
+
+fn unix(path: &Path) -> io::Result<Bound> {
+    // Group members may connect: the proxy runs as another user. Others may not.
+    const MODE: u32 = 0o660;
+    remove_stale(path)?;
+    let listener = StdUnixListener::bind(path)?;
+    let file = SocketFile::of(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(MODE))?;
+    listener.set_nonblocking(true)?;
+    Ok(Bound { socket: Listening::Unix(file, listener), address: ListenAddress::Unix(path.to_owned()) })
+}
+
+/// A socket file that nobody answers behind is what a killed process left. Anything else is not ours to remove.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    let kind = match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata.file_type(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if !kind.is_socket() {
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the path holds a file that is not a socket"));
+    }
+    match StdUnixStream::connect(path) {
+        Ok(_) => Err(io::Error::from(io::ErrorKind::AddrInUse)),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+        Err(error) => Err(error),
+    }
+}
+
+/// The file of a unix socket, removed at the end unless another process has put its own there meanwhile.
+pub(super) struct SocketFile {
+    path: PathBuf,
+    mark: Mark,
+}
+
+/// Tells one file from its successor. Inode numbers alone are given out again.
+#[derive(PartialEq, Eq)]
+struct Mark {
+    device: u64,
+    inode: u64,
+    made: (i64, i64),
+}
+
+impl SocketFile {
+    fn of(path: &Path) -> io::Result<SocketFile> {
+        Ok(SocketFile { path: path.to_owned(), mark: Mark::of(path)? })
+    }
+}
+
+impl Mark {
+    fn of(path: &Path) -> io::Result<Mark> {
+        let metadata = fs::symlink_metadata(path)?;
+        Ok(Mark { device: metadata.dev(), inode: metadata.ino(), made: (metadata.mtime(), metadata.mtime_nsec()) })
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if Mark::of(&self.path).is_ok_and(|now| now == self.mark)
+            && let Err(error) = fs::remove_file(&self.path)
+        {
+            tracing::debug!(error = %error, path = %self.path.display(), "socket file not removed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(path: &Path) -> ListenAddress {
+        ListenAddress::Unix(path.to_owned())
+    }
+
+    fn failure(address: &ListenAddress) -> String {
+        match Bound::bind("listen.http", address) {
+            Ok(_) => panic!("{address} was bound"),
+            Err(error) => format!("{:#}", anyhow::Error::from(error)),
+        }
+    }
+
+    #[test]
+    fn port_0_tells_the_real_port() {
+        let any = "127.0.0.1:0".parse().expect("address");
+        let bound = Bound::bind("listen.http", &any).expect("bind");
+        assert!(matches!(bound.address(), ListenAddress::Tcp(address) if address.port() != 0));
+    }
+
+    #[test]
+    fn an_address_in_use_says_so_and_what_to_do() {
+        let bound = Bound::bind("listen.http", &"127.0.0.1:0".parse().expect("address")).expect("bind");
+        let message = failure(bound.address());
+        let want = format!(
+            "cannot listen at `{}` (listen.http); is another postern running? stop it, or set listen.http to another \
+             address: ",
+            bound.address()
+        );
+        // What follows are the system's own words.
+        assert!(message.starts_with(&want), "{message}");
+    }
+
+    #[test]
+    fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("grpc.sock");
+        drop(StdUnixListener::bind(&path).expect("a socket nobody answers behind"));
+        let bound = Bound::bind("listen.grpc", &at(&path)).expect("replaces the stale socket");
+        let mode = fs::metadata(&path).expect("socket").permissions().mode();
+        assert_eq!(mode & 0o777, 0o660);
+        assert!(failure(&at(&path)).contains("is another postern running?"));
+        drop(bound);
+        assert!(!path.exists(), "removed at the end");
+    }
+
+    #[test]
+    fn a_file_that_is_no_socket_is_left_alone() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("precious");
+        fs::write(&path, "text").expect("file");
+        assert!(failure(&at(&path)).contains("not a socket"));
+        assert_eq!(fs::metadata(&path).expect("file").len(), 4);
+    }
+
+    #[test]
+    fn a_missing_folder_is_named_as_such() {
+        let folder = tempfile::tempdir().expect("folder");
+        assert!(failure(&at(&folder.path().join("none/grpc.sock"))).contains("create the folder first"));
+    }
+
+    #[test]
+    fn the_socket_of_a_successor_is_not_removed() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("grpc.sock");
+        let bound = Bound::bind("listen.grpc", &at(&path)).expect("bind");
+        fs::remove_file(&path).expect("the successor removes it");
+        let _successor = StdUnixListener::bind(&path).expect("the successor binds");
+        drop(bound);
+        assert!(path.exists());
+    }
+}

@@ -1,0 +1,134 @@
+//! One connection, from its arrival to its end.
+
+use std::convert::Infallible;
+use std::future::ready;
+use std::io;
+use std::sync::Arc;
+
+use hyper::service::service_fn;
+use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::Watcher;
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
+use tokio::net::TcpStream;
+use tokio::net::UnixStream;
+use tracing::debug;
+
+use crate::server::accept::Arrival;
+use crate::server::accept::Stream;
+use crate::server::admin::Admin;
+use crate::server::authorize::Authorize;
+use crate::server::grpc;
+use crate::server::http;
+use crate::server::lane::Lane;
+use crate::server::limits::Limits;
+use crate::server::paced::Paced;
+use crate::server::protocol;
+
+/// What is spoken on the connections of a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Grpc,
+    Http,
+}
+
+/// Serves the connections of one thread.
+pub(super) struct Server<A> {
+    lane: Arc<Lane<A>>,
+    http2: hyper::server::conn::http2::Builder<TokioExecutor>,
+    either: auto::Builder<TokioExecutor>,
+}
+
+impl<A: Authorize> Server<A> {
+    pub(super) fn new(lane: Lane<A>) -> Server<A> {
+        let http2 = protocol::http2(&lane.limits);
+        let either = protocol::either(&lane.limits);
+        Server { lane: Arc::new(lane), http2, either }
+    }
+
+    /// Serve on a task of its own. The place is given back when the connection ends.
+    pub(super) fn serve(&self, protocol: Protocol, arrival: Arrival, watcher: Watcher) {
+        let Arrival { stream, slot } = arrival;
+        let served = match stream {
+            Stream::Tcp(stream) => TcpStream::from_std(stream).map(|io| self.spawn(protocol, io, slot, watcher)),
+            Stream::Unix(stream) => UnixStream::from_std(stream).map(|io| self.spawn(protocol, io, slot, watcher)),
+        };
+        log_unwatched(served);
+    }
+
+    fn spawn<S>(&self, protocol: Protocol, stream: S, slot: impl Send + 'static, watcher: Watcher)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let paced = Paced::new(stream, &self.lane.limits);
+        let pace = paced.pace();
+        let lane = Arc::clone(&self.lane);
+        match protocol {
+            Protocol::Grpc => {
+                let service = service_fn(move |request| {
+                    let lane = Arc::clone(&lane);
+                    async move { Ok::<_, Infallible>(grpc::answer(&lane, request).await) }
+                });
+                let connection = watcher.watch(self.http2.serve_connection(TokioIo::new(paced), service));
+                tokio::spawn(async move {
+                    log_end(connection.await);
+                    drop(slot);
+                });
+            }
+            Protocol::Http => {
+                let service = service_fn(move |request| {
+                    pace.begin();
+                    let lane = Arc::clone(&lane);
+                    async move { Ok::<_, Infallible>(http::answer(&lane, request).await) }
+                });
+                let connection = watcher.watch(self.either.serve_connection(TokioIo::new(paced), service).into_owned());
+                tokio::spawn(async move {
+                    log_end(connection.await);
+                    drop(slot);
+                });
+            }
+        }
+    }
+}
+
+/// Serve one connection to the admin pages.
+pub(super) fn serve_admin<A: Authorize>(admin: &Arc<Admin<A>>, arrival: Arrival, limits: &Limits) {
+    let Arrival { stream, slot } = arrival;
+    let served = match stream {
+        Stream::Tcp(stream) => TcpStream::from_std(stream).map(|io| spawn_admin(admin, io, slot, limits)),
+        Stream::Unix(stream) => UnixStream::from_std(stream).map(|io| spawn_admin(admin, io, slot, limits)),
+    };
+    log_unwatched(served);
+}
+
+fn spawn_admin<A: Authorize, S>(admin: &Arc<Admin<A>>, stream: S, slot: impl Send + 'static, limits: &Limits)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let paced = Paced::new(stream, limits);
+    let pace = paced.pace();
+    let admin = Arc::clone(admin);
+    let service = service_fn(move |request| {
+        pace.begin();
+        ready(Ok::<_, Infallible>(admin.answer(&request)))
+    });
+    let connection = protocol::http1().serve_connection(TokioIo::new(paced), service);
+    tokio::spawn(async move {
+        log_end(connection.await);
+        drop(slot);
+    });
+}
+
+fn log_end(end: Result<(), impl std::fmt::Display>) {
+    if let Err(error) = end {
+        debug!(error = %error, "connection ended early");
+    }
+}
+
+fn log_unwatched(served: io::Result<()>) {
+    if let Err(error) = served {
+        debug!(error = %error, "connection dropped: the runtime cannot watch it");
+    }
+}

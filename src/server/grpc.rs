@@ -1,0 +1,203 @@
+//! `Authorization/Check` over gRPC, and the health service beside it.
+//!
+//! Whatever is sent to the path of the check and however it goes, the caller gets gRPC status OK and a `CheckResponse`.
+//! A gRPC error would be an allow under Envoy's `failure_mode_allow`.
+
+use std::pin::Pin;
+use std::task::Context;
+use std::task::Poll;
+use std::time::Duration;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::HeaderName;
+use http::HeaderValue;
+use http::Method;
+use http::Request;
+use http::Response;
+use http::header::CONTENT_TYPE;
+use http_body::Body;
+use http_body::Frame;
+use hyper::body::Incoming;
+use tower::Service;
+
+use crate::dialect::ext_authz;
+use crate::model::dialect::Dialect;
+use crate::model::reason::Reason;
+use crate::model::request::Refusal;
+use crate::server::authorize::Authorize;
+use crate::server::frame;
+use crate::server::guard::Outcome;
+use crate::server::guard::caught;
+use crate::server::guard::guard;
+use crate::server::lane::Lane;
+use crate::telemetry::clock;
+
+/// The service whose health is reported by name.
+pub(super) const SERVICE: &str = "envoy.service.auth.v3.Authorization";
+const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
+const HEALTH: &str = "/grpc.health.v1.Health/";
+
+const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+
+/// Answer any request to the gRPC listener.
+pub(super) async fn answer<A: Authorize>(lane: &Lane<A>, request: Request<Incoming>) -> Response<Answer> {
+    let path = request.uri().path();
+    if path == CHECK {
+        return reply(Answer::message(check(lane, request).await));
+    }
+    if path.starts_with(HEALTH) {
+        let mut health = lane.health.clone();
+        return match health.call(request).await {
+            Ok(response) => response.map(Answer::Health),
+            Err(never) => match never {},
+        };
+    }
+    const UNIMPLEMENTED: HeaderValue = HeaderValue::from_static("12");
+    let mut response = reply(Answer::Empty);
+    response.headers_mut().insert(GRPC_STATUS, UNIMPLEMENTED);
+    response
+}
+
+/// One check, to the octets of its answer.
+async fn check<A: Authorize>(lane: &Lane<A>, request: Request<Incoming>) -> Bytes {
+    let arrived = clock::instant();
+    let Some(_underway) = lane.enter() else {
+        return refuse(lane, Reason::Overloaded, "too many checks under way".to_owned());
+    };
+    let deadline = request.headers().get(GRPC_TIMEOUT).and_then(frame::timeout).map(in_time);
+    let limit = deadline.unwrap_or(lane.limits.longest).min(lane.limits.longest);
+    match guard(limit, judge(lane, request, arrived, deadline)).await {
+        Outcome::Done(answer) => answer,
+        Outcome::Panicked => refuse(lane, Reason::Internal, "the check panicked".to_owned()),
+        Outcome::Late => refuse(lane, Reason::DeadlineExceeded, format!("no decision within {limit:?}")),
+    }
+}
+
+async fn judge<A: Authorize>(
+    lane: &Lane<A>,
+    request: Request<Incoming>,
+    arrived: Instant,
+    deadline: Option<Duration>,
+) -> Bytes {
+    let malformed = |detail: String| refuse(lane, Reason::MessageMalformed, detail);
+    if request.method() != Method::POST {
+        return malformed(format!("method {:?}", request.method().as_str()));
+    }
+    if !request.headers().get(CONTENT_TYPE).is_some_and(is_grpc) {
+        return malformed("the content type is not application/grpc".to_owned());
+    }
+    let message = match frame::read(request.into_body(), lane.limits.message).await {
+        Ok(message) => message,
+        Err(error) => return malformed(error.to_string()),
+    };
+    let message = match ext_authz::read(message) {
+        Ok(message) => message,
+        Err(refusal) => return malformed(refusal.detail),
+    };
+    let left = deadline.map(|deadline| deadline.saturating_sub(clock::instant().duration_since(arrived)));
+    let response = lane.engine.authorize(ext_authz::decode(&message), left).await;
+    frame::write(&ext_authz::encode(&response))
+}
+
+fn refuse<A: Authorize>(lane: &Lane<A>, reason: Reason, detail: String) -> Bytes {
+    let refusal = Refusal { dialect: Dialect::ExtAuthz, reason, detail };
+    caught(|| frame::write(&ext_authz::encode(&lane.engine.refuse(&refusal))))
+        .unwrap_or_else(|| lane.last_resort.clone())
+}
+
+/// The caller gives up at its deadline, so we answer a little before: one tenth is for the way.
+fn in_time(timeout: Duration) -> Duration {
+    timeout / 10 * 9
+}
+
+fn is_grpc(kind: &HeaderValue) -> bool {
+    let kind = kind.as_bytes();
+    kind.strip_prefix(GRPC.as_bytes()).is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+}
+
+fn reply(answer: Answer) -> Response<Answer> {
+    let mut response = Response::new(answer);
+    response.headers_mut().insert(CONTENT_TYPE, GRPC);
+    response
+}
+
+/// The body of an answer.
+pub(super) enum Answer {
+    /// A message that is still to be sent, or was; then the trailers, which always say OK.
+    Message(Option<Bytes>),
+    /// Whatever the health service says.
+    Health(tonic::body::Body),
+    Empty,
+}
+
+impl Answer {
+    fn message(octets: Bytes) -> Answer {
+        Answer::Message(Some(octets))
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = tonic::Status;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, tonic::Status>>> {
+        const OK: HeaderValue = HeaderValue::from_static("0");
+        let this = self.get_mut();
+        match this {
+            Answer::Message(octets) => {
+                let frame = match octets.take() {
+                    Some(octets) => Frame::data(octets),
+                    None => {
+                        *this = Answer::Empty;
+                        let mut trailers = HeaderMap::with_capacity(1);
+                        trailers.insert(GRPC_STATUS, OK);
+                        Frame::trailers(trailers)
+                    }
+                };
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Answer::Health(body) => Pin::new(body).poll_frame(context),
+            Answer::Empty => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Answer::Message(_) => false,
+            Answer::Health(body) => body.is_end_stream(),
+            Answer::Empty => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_grpc_is_grpc() {
+        for (kind, want) in [
+            ("application/grpc", true),
+            ("application/grpc+proto", true),
+            ("application/grpc;charset=utf-8", true),
+            ("application/grpc-web", false),
+            ("application/json", false),
+            ("", false),
+        ] {
+            assert_eq!(is_grpc(&HeaderValue::from_static(kind)), want, "{kind}");
+        }
+    }
+
+    #[test]
+    fn the_answer_leaves_before_the_deadline() {
+        assert_eq!(in_time(Duration::from_millis(200)), Duration::from_millis(180));
+        assert_eq!(in_time(Duration::ZERO), Duration::ZERO);
+    }
+}

@@ -1,0 +1,93 @@
+//! Forward-auth over HTTP. Decides on the head alone: a body is never read, let alone waited for.
+//!
+//! Nothing but an allow is answered with 2xx, and nothing at all with 404.
+
+use bytes::Bytes;
+use http::HeaderValue;
+use http::Method;
+use http::Request;
+use http::Response;
+use http::StatusCode;
+use http::Version;
+use http::header::CACHE_CONTROL;
+use http::header::CONNECTION;
+use http::header::CONTENT_TYPE;
+use http::header::TRANSFER_ENCODING;
+use http::request::Parts;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use tracing::debug;
+
+use crate::dialect::forward_auth;
+use crate::model::dialect::Dialect;
+use crate::model::reason::Reason;
+use crate::model::request::Refusal;
+use crate::server::authorize::Authorize;
+use crate::server::guard::Outcome;
+use crate::server::guard::caught;
+use crate::server::guard::guard;
+use crate::server::lane::Lane;
+use crate::telemetry::log::Plain;
+
+/// Answer any request to the HTTP listener.
+pub(super) async fn answer<A: Authorize>(lane: &Lane<A>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    // Dropping the body closes an HTTP/1 connection on which more of it was announced.
+    let (parts, _) = request.into_parts();
+    let mut response = match forward_auth::of_path(parts.uri.path()) {
+        Some(dialect) => check(lane, dialect, &parts).await,
+        None => unknown_path(lane, &parts),
+    };
+    // A proxy and we may not agree where such a request ends, so it is the last one on its connection.
+    if parts.version < Version::HTTP_2 && parts.headers.contains_key(TRANSFER_ENCODING) {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response.map(Full::new)
+}
+
+async fn check<A: Authorize>(lane: &Lane<A>, dialect: Dialect, parts: &Parts) -> Response<Bytes> {
+    let method = &parts.method;
+    let Some(_underway) = lane.enter() else {
+        return refuse(lane, dialect, method, Reason::Overloaded, "too many checks under way".to_owned());
+    };
+    let limit = lane.limits.longest;
+    let judge = async {
+        let response = lane.engine.authorize(forward_auth::decode(dialect, parts), None).await;
+        forward_auth::encode(dialect, method, &response)
+    };
+    match guard(limit, judge).await {
+        Outcome::Done(response) => response,
+        Outcome::Panicked => refuse(lane, dialect, method, Reason::Internal, "the check panicked".to_owned()),
+        Outcome::Late => {
+            refuse(lane, dialect, method, Reason::DeadlineExceeded, format!("no decision within {limit:?}"))
+        }
+    }
+}
+
+fn refuse<A: Authorize>(
+    lane: &Lane<A>,
+    dialect: Dialect,
+    method: &Method,
+    reason: Reason,
+    detail: String,
+) -> Response<Bytes> {
+    let refusal = Refusal { dialect, reason, detail };
+    caught(|| forward_auth::encode(dialect, method, &lane.engine.refuse(&refusal)))
+        .unwrap_or_else(|| forward_auth::failure(dialect, method, reason))
+}
+
+/// A path of no dialect is a mistake in the proxy's configuration. 404 would be an allow to some of them.
+fn unknown_path<A: Authorize>(lane: &Lane<A>, parts: &Parts) -> Response<Bytes> {
+    const PROBLEM: &str = concat!(
+        r#"{"type":"about:blank","title":"Forbidden","status":403,"reason":"unknown_path","#,
+        r#""detail":"ask at /auth/caddy, /auth/traefik, /auth/nginx, /auth/ingress-nginx, /auth/haproxy or /auth/envoy/"}"#,
+        "\n"
+    );
+    lane.telemetry.metrics().unknown_path();
+    debug!(request.path = %Plain(parts.uri.path()), "request to a path of no dialect refused");
+    let mut response = Response::new(Bytes::from_static(PROBLEM.as_bytes()));
+    *response.status_mut() = StatusCode::FORBIDDEN;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

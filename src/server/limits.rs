@@ -1,0 +1,47 @@
+//! Every number the listeners keep to, in one place with its reason.
+
+use std::time::Duration;
+
+/// What one process, one peer, one connection and one request may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Open connections of one listener.
+    pub connections: usize,
+    /// Open connections of one peer address at one listener. A proxy is one peer, and one that opens a connection
+    /// for every check needs many; so this only keeps one caller from taking everything.
+    pub connections_per_peer: usize,
+    /// Checks being answered at once, over all listeners. Past it a check is refused as `overloaded`.
+    pub in_flight: usize,
+    /// The longest a check may take when its caller names no deadline, or a longer one.
+    pub longest: Duration,
+    /// From the first octet of a request to the end of its head.
+    pub head: Duration,
+    /// How long a connection may rest between requests. Longer than any proxy keeps its own idle connections
+    /// (Envoy: one hour): the side that closes first makes the other lose a check that was just under way.
+    pub idle: Duration,
+    /// The largest `CheckRequest`. Envoy takes 60 KiB of headers from a client; the message repeats some of them.
+    pub message: usize,
+    /// The largest head of an HTTP request, for the same reason.
+    pub header_list: u32,
+    /// HTTP/2 requests under way on one connection.
+    pub streams: u32,
+    /// How long connections may take to finish at the end.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connections: 10_000,
+            connections_per_peer: 5_000,
+            in_flight: 10_000,
+            longest: Duration::from_secs(5),
+            head: Duration::from_secs(5),
+            idle: Duration::from_secs(65 * 60),
+            message: 256 * 1024,
+            header_list: 128 * 1024,
+            streams: 256,
+            drain: Duration::from_secs(10),
+        }
+    }
+}

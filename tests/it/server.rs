@@ -1,0 +1,7 @@
+//! The listeners over real sockets, with an engine that does as it is told.
+
+mod admin;
+mod grpc;
+mod harness;
+mod http;
+mod listener;
