@@ -14,8 +14,10 @@
 //! | [`snapshot`] | configuration to everything built, or all problems at once |
 //! | [`engine`] | the corridor from a decoded check to its answer |
 //! | [`server`] | listeners: gRPC, forward-auth, admin |
+//! | [`cli`] | one verb a file |
 
 pub mod authn;
+pub mod cli;
 pub mod config;
 pub mod dialect;
 pub mod engine;

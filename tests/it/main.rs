@@ -3,4 +3,12 @@
 #![expect(clippy::disallowed_methods, reason = "tests read files, the environment and the clock as they need")]
 
 #[cfg(test)]
+mod blessed;
+#[cfg(test)]
+mod cli;
+#[cfg(test)]
+mod config;
+#[cfg(test)]
 mod server;
+#[cfg(test)]
+mod token;

@@ -1,0 +1,117 @@
+//! A check as each proxy would send it: the reverse of what the `dialect` room reads.
+
+use std::collections::BTreeMap;
+
+use bytes::BufMut;
+use bytes::Bytes;
+use bytes::BytesMut;
+use prost::Message;
+
+use crate::cli::request::ClientRequest;
+use crate::dialect::ext_authz::CheckRequest;
+use crate::dialect::ext_authz::proto::envoy::config::core::v3::Address;
+use crate::dialect::ext_authz::proto::envoy::config::core::v3::SocketAddress;
+use crate::dialect::ext_authz::proto::envoy::config::core::v3::address;
+use crate::dialect::ext_authz::proto::envoy::service::auth::v3::AttributeContext;
+use crate::dialect::ext_authz::proto::envoy::service::auth::v3::attribute_context;
+use crate::model::dialect::Dialect;
+
+/// The HTTP request of a check: path, headers, body.
+#[derive(Debug)]
+pub struct Check {
+    pub method: String,
+    pub target: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Bytes,
+}
+
+/// Write the check.
+pub fn check(dialect: Dialect, asked: &ClientRequest) -> Check {
+    let forwarded = || {
+        [
+            ("x-forwarded-method", &asked.method),
+            ("x-forwarded-proto", &asked.scheme),
+            ("x-forwarded-host", &asked.host),
+            ("x-forwarded-uri", &asked.target),
+            ("x-forwarded-for", &asked.from),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.clone()))
+        .to_vec()
+    };
+    let get = |path: &str, own: Vec<(String, String)>| Check {
+        method: "GET".to_owned(),
+        target: path.to_owned(),
+        headers: own.into_iter().chain(asked.headers.clone()).collect(),
+        body: Bytes::new(),
+    };
+    match dialect {
+        Dialect::ExtAuthz => grpc(asked),
+        Dialect::Caddy => get("/auth/caddy", forwarded()),
+        Dialect::Traefik => get("/auth/traefik", forwarded()),
+        Dialect::Nginx => get("/auth/nginx", forwarded()),
+        Dialect::Haproxy => get("/auth/haproxy", forwarded()),
+        Dialect::IngressNginx => {
+            let url = format!("{}://{}{}", asked.scheme, asked.host, asked.target);
+            let own = [("x-original-url", &url), ("x-original-method", &asked.method), ("x-real-ip", &asked.from)]
+                .map(|(name, value)| (name.to_owned(), value.clone()));
+            get("/auth/ingress-nginx", own.to_vec())
+        }
+        Dialect::EnvoyHttp => {
+            let own = [("host", &asked.host), ("x-forwarded-proto", &asked.scheme), ("x-forwarded-for", &asked.from)]
+                .map(|(name, value)| (name.to_owned(), value.clone()));
+            Check {
+                method: asked.method.clone(),
+                target: format!("/auth/envoy{}", asked.target),
+                ..get("", own.to_vec())
+            }
+        }
+    }
+}
+
+fn grpc(asked: &ClientRequest) -> Check {
+    let mut headers: BTreeMap<String, String> = BTreeMap::new();
+    for (name, value) in &asked.headers {
+        // Envoy joins repeated fields with a comma.
+        headers
+            .entry(name.to_ascii_lowercase())
+            .and_modify(|joined| {
+                joined.push(',');
+                joined.push_str(value);
+            })
+            .or_insert_with(|| value.clone());
+    }
+    let source =
+        address::Address::SocketAddress(SocketAddress { address: asked.from.clone(), ..SocketAddress::default() });
+    let http = attribute_context::HttpRequest {
+        method: asked.method.clone(),
+        scheme: asked.scheme.clone(),
+        host: asked.host.clone(),
+        path: asked.target.clone(),
+        headers,
+        ..attribute_context::HttpRequest::default()
+    };
+    let message = CheckRequest {
+        attributes: Some(AttributeContext {
+            source: Some(attribute_context::Peer {
+                address: Some(Address { address: Some(source) }),
+                ..attribute_context::Peer::default()
+            }),
+            request: Some(attribute_context::Request { http: Some(http) }),
+            ..AttributeContext::default()
+        }),
+    };
+    let message = message.encode_to_vec();
+    // One gRPC frame: not compressed, length, message.
+    let mut frame = BytesMut::with_capacity(5 + message.len());
+    frame.put_u8(0);
+    frame.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
+    frame.put_slice(&message);
+    Check {
+        method: "POST".to_owned(),
+        target: "/envoy.service.auth.v3.Authorization/Check".to_owned(),
+        headers: [("content-type", "application/grpc"), ("te", "trailers")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec(),
+        body: frame.freeze(),
+    }
+}

@@ -1,0 +1,176 @@
+//! `postern explain`: every step of the walk that a request takes, with the lines that decided.
+
+mod caller;
+mod render;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::authn::NeedKeys;
+use crate::authn::Waited;
+use crate::authn::jwks::run;
+use crate::cli::explain::caller::Assumed;
+use crate::cli::explain::render::Explanation;
+use crate::cli::load::LoadedPolicy;
+use crate::cli::print;
+use crate::cli::request::ClientRequest;
+use crate::cli::request::RequestArgs;
+use crate::config::load::Machine;
+use crate::engine::walk::Given;
+use crate::engine::walk::Walk;
+use crate::engine::walk::Walked;
+use crate::engine::walk::walk;
+use crate::model::decision::DecisionId;
+use crate::model::decision::Effect;
+use crate::model::dialect::Dialect;
+use crate::model::header::Headers;
+use crate::model::identity::Principal;
+use crate::model::reason::Reason;
+use crate::model::request::Attributes;
+use crate::model::request::Refusal;
+use crate::model::request::Request;
+use crate::model::request::Scheme;
+use crate::model::request::StatedAddress;
+use crate::outbound::Client;
+use crate::outbound::Settings;
+use crate::policy::trace::Notes;
+use crate::policy::trace::Station;
+use crate::policy::trace::Trace;
+use crate::telemetry::clock;
+
+/// Show, step by step, what the policy makes of one request
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Exit status: 0 allowed, 3 denied, 2 a bad policy or wrong arguments, 1 anything else.")]
+pub struct Explain {
+    /// The policy: a file, or a folder of files
+    #[arg(long, short, env = crate::cli::CONFIG_VARIABLE, hide_env_values = true, value_name = "PATH", default_value = crate::cli::DEFAULT_CONFIG)]
+    config: PathBuf,
+    #[command(flatten)]
+    request: RequestArgs,
+    /// Take this caller for granted instead of a token: `anonymous`, a user name, or {user: alice, groups: [ops]}
+    #[arg(long = "as", value_name = "CALLER", conflicts_with = "token")]
+    caller: Option<Assumed>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Explain {
+    /// Explain, and say by the exit status whether the request passes.
+    pub fn run(&self) -> anyhow::Result<u8> {
+        let Some(policy) = LoadedPolicy::load(&self.config, &Machine, self.json) else {
+            return Ok(crate::cli::INVALID);
+        };
+        let client = self.request.request(&Machine)?;
+        let assumed = match self.caller.as_ref().map(|caller| caller.principal(&policy.snapshot)).transpose() {
+            Ok(assumed) => assumed,
+            Err(error) => {
+                print::failure(&error);
+                return Ok(crate::cli::INVALID);
+            }
+        };
+        let mut notes = Notes::default();
+        let outcome = explain(&policy, &client, assumed, &mut notes)?;
+        let explanation = Explanation::new(&client, &notes, &outcome);
+        print::out(&if self.json { explanation.json()? } else { explanation.text(&policy) });
+        Ok(if outcome.effect() == Effect::Allow { 0 } else { crate::cli::DENIED })
+    }
+}
+
+/// Where the walk ended.
+#[derive(Debug)]
+enum Outcome {
+    /// Before it began: the request is not one.
+    Refused(Refusal),
+    Walked(Box<Walked>),
+}
+
+impl Outcome {
+    fn reason(&self) -> Reason {
+        match self {
+            Outcome::Refused(refusal) => refusal.reason,
+            Outcome::Walked(walked) => walked.decision.reason,
+        }
+    }
+
+    fn effect(&self) -> Effect {
+        match self {
+            Outcome::Refused(_) => Effect::Deny,
+            Outcome::Walked(walked) => walked.decision.effect(),
+        }
+    }
+
+    fn detail(&self) -> Option<&str> {
+        match self {
+            Outcome::Refused(refusal) => Some(&refusal.detail),
+            Outcome::Walked(walked) => walked.detail.as_deref(),
+        }
+    }
+}
+
+/// Walk, waiting for keys where the walk needs them.
+fn explain(
+    policy: &LoadedPolicy,
+    client: &ClientRequest,
+    assumed: Option<Principal>,
+    notes: &mut Notes,
+) -> anyhow::Result<Outcome> {
+    let mut headers = Headers::new(false);
+    for (name, value) in &client.headers {
+        headers.push(name, value.as_bytes());
+    }
+    let attributes = Attributes {
+        dialect: Dialect::ExtAuthz,
+        method: &client.method,
+        scheme: Scheme::parse(&client.scheme),
+        host: &client.host,
+        target: &client.target,
+        address: StatedAddress { peer: Some(&client.from), forwarded_for: forwarded_for(client) },
+        headers,
+        ignored_forwarding: 0,
+    };
+    let request = match Request::parse(attributes) {
+        Ok(request) => request,
+        Err(refusal) => {
+            notes.note(Station::Request, None, || "refused before anything is looked up".to_owned());
+            return Ok(Outcome::Refused(refusal));
+        }
+    };
+    notes.note(Station::Request, None, || {
+        format!("{} host `{}`, path `{}`", request.method, request.host.name(), request.path.canonical().text())
+    });
+    let mut given = Given { decision_id: DecisionId(0), now: clock::now(), waited: Waited::No, assumed };
+    loop {
+        let mut taken = notes.clone();
+        match walk(&policy.snapshot, &request, &given, &mut taken) {
+            Walk::Done(walked) => {
+                *notes = taken;
+                return Ok(Outcome::Walked(walked));
+            }
+            Walk::NeedKeys(need) => given.waited = fetch(&need, given.now)?,
+        }
+    }
+}
+
+/// How long `explain` waits for an issuer's keys.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Fetch what the walk needs, as `serve` does in the background.
+fn fetch(need: &NeedKeys, now: jiff::Timestamp) -> anyhow::Result<Waited> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let client = Client::new(&Settings::default())?;
+        let work = run(Arc::clone(&need.keys), client, clock::now, tokio::time::sleep(PATIENCE));
+        let fetch = need.keys.fetch_now(need.kid.as_deref(), now);
+        tokio::select! {
+            outcome = fetch => Ok(Waited::from(outcome)),
+            () = work => Ok(Waited::Failed),
+        }
+    })
+}
+
+fn forwarded_for(client: &ClientRequest) -> Vec<&str> {
+    let named = |name: &str| name.eq_ignore_ascii_case("x-forwarded-for");
+    client.headers.iter().filter(|(name, _)| named(name)).map(|(_, value)| value.as_str()).collect()
+}

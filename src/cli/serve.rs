@@ -1,0 +1,180 @@
+//! `postern serve`: from a configuration to a running server, and to its orderly end.
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Args;
+use clap::ValueEnum;
+use tokio::signal::unix::Signal;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
+use tracing::info;
+use tracing::warn;
+
+use crate::cli::load::LoadedPolicy;
+use crate::cli::print;
+use crate::config::load::Machine;
+use crate::engine::Engine;
+use crate::model::listen::Listen;
+use crate::model::listen::ListenAddress;
+use crate::server::Server;
+use crate::server::Settings;
+use crate::server::authorize::Authorize;
+use crate::telemetry::Telemetry;
+use crate::telemetry::clock;
+use crate::telemetry::log;
+
+/// Answer the proxies, until SIGTERM or SIGINT
+#[derive(Args, Debug)]
+pub struct Serve {
+    /// The policy: a file, or a folder of files
+    #[arg(long, short, env = crate::cli::CONFIG_VARIABLE, hide_env_values = true, value_name = "PATH", default_value = crate::cli::DEFAULT_CONFIG)]
+    config: PathBuf,
+    /// Where to answer Envoy over gRPC, instead of `listen.grpc`
+    #[arg(long, value_name = "ADDRESS")]
+    listen_grpc: Option<ListenAddress>,
+    /// Where to answer forward-auth over HTTP, instead of `listen.http`
+    #[arg(long, value_name = "ADDRESS")]
+    listen_http: Option<ListenAddress>,
+    /// Where to serve /livez, /readyz and /metrics, instead of `listen.admin`
+    #[arg(long, value_name = "ADDRESS")]
+    listen_admin: Option<ListenAddress>,
+    /// Threads that answer checks [default: one for each processor]
+    #[arg(long, value_name = "NUMBER", value_parser = parse_threads)]
+    threads: Option<NonZeroUsize>,
+    /// How log lines look
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Json)]
+    log_format: LogFormat,
+    /// error, warn, info, debug or trace; or a list as `info,postern::server=debug`
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    log_level: String,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    Json,
+    Pretty,
+}
+
+/// What a configuration makes: everything needed to serve.
+struct Prepared<A> {
+    engine: Arc<A>,
+    telemetry: Arc<Telemetry>,
+    listen: Listen,
+    /// The digest of the policy in force.
+    policy: Arc<str>,
+    /// The `insecure_` switches that are on.
+    insecure: Vec<String>,
+}
+
+impl Serve {
+    /// Serve until told to stop.
+    pub fn run(self) -> anyhow::Result<u8> {
+        let format = match self.log_format {
+            LogFormat::Json => log::LogFormat::Json,
+            LogFormat::Pretty => log::LogFormat::Pretty,
+        };
+        log::start(format, &self.log_level, print::may_colour())?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(MAIN_THREADS)
+            .thread_name("postern-main")
+            .enable_all()
+            .build()
+            .context("cannot start a runtime")?;
+        let outcome = runtime.block_on(async {
+            let Some(mut prepared) = self.prepare()? else { return Ok(crate::cli::INVALID) };
+            let keys = tokio_util::sync::CancellationToken::new();
+            prepared.engine.snapshot().keep_keys_fresh(clock::now, &keys)?;
+            let _stop_with_us = keys.drop_guard();
+            let listen = &mut prepared.listen;
+            listen.grpc = self.listen_grpc.or(listen.grpc.take());
+            listen.http = self.listen_http.or(listen.http.take());
+            listen.admin = self.listen_admin.or(listen.admin.take());
+            let settings =
+                Settings { threads: self.threads.unwrap_or(Settings::default().threads), ..Settings::default() };
+            serve(prepared, settings).await.map(|()| 0)
+        });
+        // A lookup that hangs in the system must not keep the process.
+        runtime.shutdown_background();
+        outcome
+    }
+
+    /// Read the policy and build what it says. `None` when it is bad, which has been reported then.
+    fn prepare(&self) -> anyhow::Result<Option<Prepared<Engine>>> {
+        let Some(policy) = LoadedPolicy::load(&self.config, &Machine, false) else { return Ok(None) };
+        for warning in &policy.warnings.problems().0 {
+            warn!(place = warning.place.as_ref().map(tracing::field::display), key = %warning.key, "{}", warning.message);
+        }
+        let snapshot = Arc::new(policy.snapshot);
+        let telemetry = Arc::new(Telemetry::new()?);
+        Ok(Some(Prepared {
+            listen: snapshot.listen.clone(),
+            policy: Arc::clone(&snapshot.digest),
+            insecure: snapshot.insecure.clone(),
+            engine: Arc::new(Engine::new(snapshot, Arc::clone(&telemetry))),
+            telemetry,
+        }))
+    }
+}
+
+fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "write a number from 1".to_owned())
+}
+
+/// The accept loops, the admin pages, key fetches and reloads; checks have threads of their own.
+const MAIN_THREADS: usize = 2;
+
+/// Serve until SIGTERM or SIGINT. A second one ends the process at once.
+async fn serve<A: Authorize>(prepared: Prepared<A>, settings: Settings) -> anyhow::Result<()> {
+    let Prepared { engine, telemetry, listen, policy, insecure } = prepared;
+    let mut signals = Signals::listen().context("cannot listen for signals")?;
+    let server = Server::bind(&listen)?;
+    for switch in &insecure {
+        warn!(switch = %switch, "an insecure_ switch is on");
+    }
+    telemetry.metrics().insecure_switches(insecure.iter().map(String::as_str));
+    let bound = server.listen();
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        policy = &*policy,
+        listen.grpc = bound.grpc.as_ref().map(tracing::field::display),
+        listen.http = bound.http.as_ref().map(tracing::field::display),
+        listen.admin = bound.admin.as_ref().map(tracing::field::display),
+        threads = settings.threads.get(),
+        "serving"
+    );
+    let drain = settings.limits.drain;
+    let shutdown = async move {
+        let name = signals.next().await;
+        info!(signal = name, drain.seconds = drain.as_secs(), "shutting down");
+        tokio::spawn(async move {
+            let name = signals.next().await;
+            warn!(signal = name, "shutting down at once");
+            std::process::exit(1);
+        });
+    };
+    server.run(settings, engine, telemetry, shutdown).await.context("cannot serve")?;
+    info!("stopped");
+    Ok(())
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Signals> {
+        Ok(Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Every verb as it is met at a prompt: its exact words and its exit status, in `tests/cli`.
+
+use std::path::Path;
+use std::process::Command;
+use std::process::Stdio;
+
+use aws_lc_rs::hmac;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::blessed::Blessed;
+use crate::token;
+
+/// What signs the tokens of `tests/cli/policy.yaml`.
+const SECRET: &str = "known to nobody but these tests and the policy";
+
+const POLICY: &str = "tests/cli/policy.yaml";
+
+/// Runs commands, and holds what they say against files.
+#[derive(Default)]
+struct Prompt {
+    blessed: Blessed,
+}
+
+impl Prompt {
+    /// Run `postern` with these words. `shown` is how the file tells the command.
+    fn run_as(&mut self, name: &str, shown: &str, arguments: &[&str]) {
+        let output = postern(arguments).output().expect("the binary runs");
+        let code = output.status.code().map_or("none".to_owned(), |code| code.to_string());
+        let mut text = format!("$ postern {shown}").trim_end().to_owned() + "\n";
+        for (label, octets) in [("", &output.stdout), ("-- stderr\n", &output.stderr)] {
+            if !octets.is_empty() {
+                text.push_str(label);
+                text.push_str(&String::from_utf8_lossy(octets));
+            }
+        }
+        text.push_str(&format!("-- exit status {code}\n"));
+        self.blessed.compare(&Path::new("tests/cli").join(name).with_extension("txt"), &text);
+    }
+
+    fn run(&mut self, name: &str, arguments: &[&str]) {
+        let quoted = arguments.iter().map(|word| match word.contains([' ', '{', '*', '?', '%']) || word.is_empty() {
+            true => format!("'{word}'"),
+            false => (*word).to_owned(),
+        });
+        let shown = quoted.collect::<Vec<_>>().join(" ");
+        self.run_as(name, &shown, arguments);
+    }
+
+    /// `postern explain` about a client in the office.
+    fn explain(&mut self, name: &str, url: &str, more: &[&str]) {
+        let first = ["explain", "-c", POLICY, "--from", "198.51.100.7", "--url", url];
+        self.run(name, &[&first[..], more].concat());
+    }
+
+    /// The same with a token, which differs from run to run.
+    fn explain_token(&mut self, name: &str, url: &str, claims: &Value, more: &[&str]) {
+        let token = sign(claims);
+        let first = ["explain", "-c", POLICY, "--from", "198.51.100.7", "--url", url, "--token"];
+        let shown = [&first[..], &["…"], more].concat().join(" ");
+        self.run_as(name, &shown, &[&first[..], &[token.as_str()], more].concat());
+    }
+}
+
+/// The binary, where nothing of the machine shows.
+fn postern(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
+    command.args(arguments).stdin(Stdio::null()).env("COLUMNS", "100").env("POSTERN_TEST_SECRET", SECRET);
+    command.env_remove("POSTERN_CONFIG").env_remove("RUST_BACKTRACE");
+    command
+}
+
+/// A token for someone of these groups.
+fn claims(user: &str, groups: &[&str]) -> Value {
+    let now = token::now();
+    json!({
+        "iss": "https://sso.example.test", "aud": "app", "sub": user, "preferred_username": user, "groups": groups,
+        "email": format!("{user}@example.test"), "email_verified": true, "iat": now, "exp": now + 600,
+    })
+}
+
+fn sign(claims: &Value) -> String {
+    let signed = token::unsigned(&json!({"alg": "HS256"}), claims);
+    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(hmac::sign(&key, signed.as_bytes()).as_ref()))
+}
+
+#[test]
+fn every_verb_helps() {
+    let mut prompt = Prompt::default();
+    prompt.run("help", &["--help"]);
+    for verb in ["serve", "check", "explain", "ask", "demo"] {
+        prompt.run(&format!("help_{verb}"), &[verb, "--help"]);
+    }
+    prompt.blessed.finish();
+}
+
+#[test]
+fn wrong_arguments_are_explained() {
+    let mut prompt = Prompt::default();
+    prompt.run("wrong_nothing", &[]);
+    prompt.run("wrong_verb", &["chekc"]);
+    prompt.run("wrong_check_twice", &["check", "-c", POLICY, POLICY]);
+    prompt.run("wrong_check_schema", &["check", "--schema", POLICY]);
+    prompt.run("wrong_explain_without_url", &["explain", "-c", POLICY]);
+    prompt.run("wrong_explain_url", &["explain", "-c", POLICY, "--url", "app.example.test/"]);
+    prompt.explain("wrong_explain_header", "https://app.example.test/", &["-H", "Accept"]);
+    prompt.explain("wrong_explain_as", "https://app.example.test/", &["--as", "{usr: alice}"]);
+    prompt.explain("wrong_explain_as_source", "https://app.example.test/", &["--as", "{identity: peple}"]);
+    prompt.explain("wrong_explain_as_token", "https://app.example.test/", &["--as", "alice", "--token", "x"]);
+    prompt.explain("wrong_explain_token_file", "https://app.example.test/", &["--token", "@tests/cli/none"]);
+    prompt.run("wrong_ask_proxy", &["ask", "--url", "https://app.example.test/", "--proxy", "apache"]);
+    prompt.run("wrong_ask_address", &["ask", "--url", "https://app.example.test/", "--to", "nowhere"]);
+    prompt.run("wrong_serve_threads", &["serve", "--threads", "0"]);
+    prompt.run("wrong_demo_port", &["demo", "--port", "8080"]);
+    prompt.blessed.finish();
+}
+
+#[test]
+fn check_says_good_or_all_that_is_wrong() {
+    let mut prompt = Prompt::default();
+    prompt.run("check_good", &["check", POLICY]);
+    prompt.run("check_good_json", &["check", "--json", POLICY]);
+    prompt.run("check_bad", &["check", "tests/cli/bad.yaml"]);
+    prompt.run("check_bad_json", &["check", "--json", "tests/cli/bad.yaml"]);
+    prompt.run("check_warned", &["check", "tests/cli/warned.yaml"]);
+    prompt.run("check_warned_json", &["check", "--json", "tests/cli/warned.yaml"]);
+    prompt.run("check_warned_denied", &["check", "--deny-warnings", "tests/cli/warned.yaml"]);
+    prompt.run("check_missing", &["check", "tests/cli/none.yaml"]);
+    prompt.run("check_missing_json", &["check", "--json", "-c", "tests/cli/none.yaml"]);
+    prompt.blessed.finish();
+}
+
+#[test]
+fn the_schema_is_json() {
+    let output = postern(&["check", "--schema"]).output().expect("the binary runs");
+    let schema: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((schema["title"].as_str(), output.status.code()), (Some("Postern policy"), Some(0)));
+}
+
+#[test]
+fn check_prefers_what_is_named_to_the_environment() {
+    for (arguments, want) in [(&["check"][..], 2), (&["check", POLICY], 0), (&["check", "-c", POLICY], 0)] {
+        let output = postern(arguments).env("POSTERN_CONFIG", "tests/cli/bad.yaml").output().expect("the binary runs");
+        assert_eq!(output.status.code(), Some(want), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_policy_that_is_needed_and_bad_stops_every_verb() {
+    let mut prompt = Prompt::default();
+    prompt.run("serve_missing", &["serve", "-c", "tests/cli/none.yaml"]);
+    let url = ["--url", "https://app.example.test/"];
+    prompt.run("explain_missing", &[&["explain", "-c", "tests/cli/none.yaml"], &url[..]].concat());
+    prompt.run("explain_bad", &[&["explain", "-c", "tests/cli/bad.yaml"], &url[..]].concat());
+    prompt.run("explain_bad_json", &[&["explain", "--json", "-c", "tests/cli/bad.yaml"], &url[..]].concat());
+    prompt.blessed.finish();
+}
+
+#[test]
+fn explain_tells_every_step() {
+    let (admin, root) = ("https://app.example.test/admin/users", "https://app.example.test/");
+    let (operator, staff) = ("{user: alice, groups: [sre, staff]}", "{user: bob, groups: [staff]}");
+    let mut prompt = Prompt::default();
+    prompt.explain("explain_as", admin, &["--as", operator]);
+    prompt.explain("explain_as_json", admin, &["--as", operator, "--json"]);
+    prompt.explain("explain_as_anonymous", admin, &["--as", "anonymous"]);
+    prompt.explain("explain_403", admin, &["--as", staff]);
+    prompt.explain("explain_403_json", admin, &["--as", staff, "--json"]);
+    prompt.explain("explain_403_any", "https://app.example.test/reports/may", &["--as", "carol"]);
+    prompt.explain("explain_401", admin, &[]);
+    prompt.explain("explain_login", root, &["-H", "Accept: text/html"]);
+    prompt.explain("explain_login_json", root, &["-H", "Accept: text/html", "--json"]);
+    prompt.explain("explain_public", "https://app.example.test/healthz", &["--token", "nonsense"]);
+    prompt.explain("explain_ambiguous", "https://app.example.test/assets/%2e%2e/admin/users", &["--as", operator]);
+    prompt.explain("explain_spoofed", root, &["--as", staff, "-H", "Remote_User: root"]);
+    prompt.explain("explain_spoofed_json", root, &["--as", staff, "-H", "Remote_User: root", "--json"]);
+    prompt.explain("explain_method", "https://app.example.test/reports/may", &["--as", "carol", "-X", "POST"]);
+    prompt.explain("explain_host", "https://wiki.example.test/", &["--as", staff]);
+    prompt.explain("explain_unreadable", "https://app.example.test/%zz", &["--as", staff]);
+    prompt.explain("explain_unreadable_json", "https://app.example.test/%zz", &["--as", staff, "--json"]);
+    prompt
+        .run("explain_network", &["explain", "-c", POLICY, "--from", "203.0.113.9", "--url", admin, "--as", operator]);
+    prompt.explain_token("explain_token", admin, &claims("alice", &["sre"]), &[]);
+    prompt.explain_token("explain_token_json", admin, &claims("alice", &["sre"]), &["--json"]);
+    let mut expired = claims("alice", &["sre"]);
+    expired["exp"] = json!(1_700_000_000);
+    prompt.explain_token("explain_token_expired", admin, &expired, &[]);
+    let mut foreign = claims("alice", &["sre"]);
+    foreign["iss"] = json!("https://elsewhere.example.test");
+    prompt.explain_token("explain_token_foreign", admin, &foreign, &[]);
+    prompt.blessed.finish();
+}
+
+#[test]
+fn ask_says_when_nobody_answers() {
+    let mut prompt = Prompt::default();
+    let url = "https://app.example.test/";
+    prompt.run("ask_nobody", &["ask", "--url", url, "--to", "127.0.0.1:1"]);
+    prompt.run("ask_no_socket", &["ask", "--url", url, "--to", "unix:/nowhere/postern.sock", "--proxy", "nginx"]);
+    prompt.blessed.finish();
+}
