@@ -1,0 +1,33 @@
+//! Real proxies in front of a real Postern: the shipped configurations, started as they are, and what comes of them.
+//!
+//! | part | what it does |
+//! | --- | --- |
+//! | [`parts`] | finds the proxies' binaries, or installs them below `target/` |
+//! | [`process`], [`ports`] | children that never outlive the test, ports that nobody else has |
+//! | [`client`], [`upstream`] | octets in at one end, octets recorded at the other |
+//! | [`edge`] | one proxy with one configuration |
+//! | [`postern`] | the binary under test, with one policy |
+//! | [`people`] | who asks, and with which token |
+//! | [`scenarios`] | the requests, as data, with what must come of each |
+//! | [`asked`] | how each proxy puts a request to Postern |
+//! | [`judged`] | every scenario through every dialect, in this process |
+//! | [`battery`] | every scenario through every proxy |
+//! | [`pod`] | the sidecar manifest carries what is tested here |
+//! | [`direct`] | a client that asks Postern by itself |
+//! | [`outage`] | the same proxies when Postern is dead, silent or at a loss |
+
+mod asked;
+mod battery;
+mod client;
+mod direct;
+pub(crate) mod edge;
+mod judged;
+mod outage;
+pub(crate) mod parts;
+mod people;
+mod pod;
+pub(crate) mod ports;
+mod postern;
+mod process;
+mod scenarios;
+mod upstream;
