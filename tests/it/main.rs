@@ -3,6 +3,8 @@
 #![expect(clippy::disallowed_methods, reason = "tests read files, the environment and the clock as they need")]
 
 #[cfg(test)]
+mod architecture;
+#[cfg(test)]
 mod blessed;
 #[cfg(test)]
 mod cli;
@@ -10,6 +12,8 @@ mod cli;
 mod config;
 #[cfg(test)]
 mod demo;
+#[cfg(test)]
+mod docs;
 #[cfg(test)]
 mod proxy;
 #[cfg(test)]
