@@ -121,6 +121,6 @@ pub fn authenticate(
 }
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

@@ -161,3 +161,6 @@ fn status(verdict: &Verdict) -> u16 {
         Verdict::Deny(denial) => denial.status,
     }
 }
+
+#[cfg(test)]
+mod tests;

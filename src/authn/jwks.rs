@@ -124,7 +124,7 @@ impl Keys {
 
     /// Enter the end of a fetch by hand.
     #[cfg(test)]
-    pub(in crate::authn) fn enter(&self, outcome: Result<KeySet, String>, now: Timestamp) {
+    pub(crate) fn enter(&self, outcome: Result<KeySet, String>, now: Timestamp) {
         self.as_remote().expect("remote keys").finished(outcome, now, u32::MAX / 2);
     }
 

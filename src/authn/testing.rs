@@ -42,18 +42,18 @@ use crate::authn::source::Source;
 use crate::model::secret::Secret;
 
 /// The moment at which the tests play, in seconds since 1970.
-pub(super) const NOW: i64 = 1_800_000_000;
+pub(crate) const NOW: i64 = 1_800_000_000;
 
-pub(super) fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     at(NOW)
 }
 
-pub(super) fn at(second: i64) -> Timestamp {
+pub(crate) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).expect("a time")
 }
 
 /// A private key.
-pub(super) enum Signer {
+pub(crate) enum Signer {
     Rsa(RsaKeyPair),
     Ec(EcdsaKeyPair, &'static str),
     Ed(Ed25519KeyPair),
@@ -66,7 +66,7 @@ static RSA: LazyLock<Arc<Signer>> =
 
 impl Signer {
     /// A fresh key for an algorithm (RSA: the shared one).
-    pub(super) fn new(algorithm: Algorithm) -> Arc<Signer> {
+    pub(crate) fn new(algorithm: Algorithm) -> Arc<Signer> {
         let ec = |signing, curve| Signer::Ec(EcdsaKeyPair::generate(signing).expect("an EC key"), curve);
         Arc::new(match algorithm {
             Algorithm::Rs256
@@ -83,7 +83,7 @@ impl Signer {
         })
     }
 
-    pub(super) fn sign(&self, algorithm: Algorithm, message: &[u8]) -> Vec<u8> {
+    pub(crate) fn sign(&self, algorithm: Algorithm, message: &[u8]) -> Vec<u8> {
         let random = SystemRandom::new();
         match self {
             Signer::Rsa(key) => {
@@ -113,7 +113,7 @@ impl Signer {
     }
 
     /// The public half as a JWK without `alg` and `use`; a secret as an `oct` key.
-    pub(super) fn jwk(&self, kid: &str) -> Value {
+    pub(crate) fn jwk(&self, kid: &str) -> Value {
         let text = |octets: &[u8]| URL_SAFE_NO_PAD.encode(octets);
         match self {
             Signer::Rsa(key) => {
@@ -134,7 +134,7 @@ impl Signer {
     }
 
     /// The public half as a PEM file.
-    pub(super) fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         let der: PublicKeyX509Der<'_> = match self {
             Signer::Rsa(key) => key.public_key().as_der(),
             Signer::Ec(key, _) => key.public_key().as_der(),
@@ -146,7 +146,7 @@ impl Signer {
     }
 
     /// The private half as jsonwebtoken takes it.
-    pub(super) fn encoding_key(&self) -> jsonwebtoken::EncodingKey {
+    pub(crate) fn encoding_key(&self) -> jsonwebtoken::EncodingKey {
         match self {
             Signer::Rsa(key) => {
                 // It wants the RSAPrivateKey inside the PKCS #8 wrapping, whose length is fixed for this size.
@@ -160,7 +160,7 @@ impl Signer {
     }
 
     /// The set of this one key, as its source would hold it.
-    pub(super) fn set(&self, kid: &str) -> KeySet {
+    pub(crate) fn set(&self, kid: &str) -> KeySet {
         match self {
             Signer::Secret(secret) => KeySet::from_secret(&Secret::new(secret.clone())).expect("a long secret"),
             _ => set(&[self.jwk(kid)]),
@@ -168,37 +168,37 @@ impl Signer {
     }
 }
 
-pub(super) fn set(keys: &[Value]) -> KeySet {
+pub(crate) fn set(keys: &[Value]) -> KeySet {
     KeySet::parse(json!({"keys": keys}).to_string().as_bytes()).expect("a key set")
 }
 
-pub(super) fn pem(label: &str, der: &[u8]) -> String {
+pub(crate) fn pem(label: &str, der: &[u8]) -> String {
     let lines: Vec<String> =
         STANDARD.encode(der).as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line).into_owned()).collect();
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
 
 /// Sign these very texts.
-pub(super) fn compact(header: &str, payload: &str, signer: &Signer, algorithm: Algorithm) -> String {
+pub(crate) fn compact(header: &str, payload: &str, signer: &Signer, algorithm: Algorithm) -> String {
     let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
     let signature = URL_SAFE_NO_PAD.encode(signer.sign(algorithm, signed.as_bytes()));
     format!("{signed}.{signature}")
 }
 
 /// An issuer with one key.
-pub(super) struct Issuer {
-    pub(super) name: String,
-    pub(super) algorithm: Algorithm,
-    pub(super) signer: Arc<Signer>,
+pub(crate) struct Issuer {
+    pub(crate) name: String,
+    pub(crate) algorithm: Algorithm,
+    pub(crate) signer: Arc<Signer>,
 }
 
 impl Issuer {
-    pub(super) fn new(name: &str, algorithm: Algorithm) -> Issuer {
+    pub(crate) fn new(name: &str, algorithm: Algorithm) -> Issuer {
         Issuer { name: name.to_owned(), algorithm, signer: Signer::new(algorithm) }
     }
 
     /// Sound claims, valid from a minute ago for an hour.
-    pub(super) fn claims(&self) -> Value {
+    pub(crate) fn claims(&self) -> Value {
         json!({
             "iss": self.name, "aud": "web", "sub": "u-1", "iat": NOW - 60, "nbf": NOW - 60, "exp": NOW + 3600,
             "groups": ["staff", "sre"], "email": "alice@corp.test", "email_verified": true, "name": "Alice",
@@ -206,7 +206,7 @@ impl Issuer {
     }
 
     /// A token with these claims laid over the sound ones; `null` removes a claim.
-    pub(super) fn token(&self, changes: Value) -> String {
+    pub(crate) fn token(&self, changes: Value) -> String {
         let mut claims = self.claims();
         let members = claims.as_object_mut().expect("an object");
         for (name, value) in changes.as_object().expect("changes are an object") {
@@ -220,12 +220,12 @@ impl Issuer {
     }
 
     /// A token of these very texts.
-    pub(super) fn raw_token(&self, header: &str, payload: &str) -> String {
+    pub(crate) fn raw_token(&self, header: &str, payload: &str) -> String {
         compact(header, payload, &self.signer, self.algorithm)
     }
 
     /// What a source of this issuer is built from.
-    pub(super) fn settings(&self, source: &str, places: &[TokenPlace]) -> JwtSettings {
+    pub(crate) fn settings(&self, source: &str, places: &[TokenPlace]) -> JwtSettings {
         JwtSettings {
             source: source.into(),
             issuer: self.name.clone(),
@@ -238,12 +238,12 @@ impl Issuer {
         }
     }
 
-    pub(super) fn source(&self, source: &str, places: &[TokenPlace]) -> Arc<Source> {
+    pub(crate) fn source(&self, source: &str, places: &[TokenPlace]) -> Arc<Source> {
         build(self.settings(source, places))
     }
 }
 
-pub(super) fn build(settings: JwtSettings) -> Arc<Source> {
+pub(crate) fn build(settings: JwtSettings) -> Arc<Source> {
     let name = settings.source.clone();
     Arc::new(Source { name, kind: Kind::Jwt(JwtSource::build(settings).expect("a source")) })
 }
