@@ -12,7 +12,7 @@ pub struct RequestArgs {
     /// The client's method
     #[arg(long, short = 'X', default_value = "GET")]
     pub method: String,
-    /// The URL the client asks for, such as https://app.example.test/admin?x=1; taken as it is, nothing is normalised
+    /// The URL the client asks for, such as `https://app.example.test/admin?x=1`; taken as it is, nothing is normalised
     #[arg(long, value_parser = parse_url)]
     pub url: ClientUrl,
     /// The client's address
