@@ -6,10 +6,15 @@
 pub mod address;
 pub mod condition;
 pub mod denial;
+pub mod early_data;
+pub mod encoding;
+pub mod gate;
 pub mod header;
 pub mod host;
 pub mod navigation;
 pub mod pattern;
+pub mod preflight;
+pub mod regex;
 pub mod requirement;
 pub mod route;
 pub mod spoof;
@@ -17,13 +22,13 @@ pub mod table;
 pub mod trace;
 pub mod truth;
 
-use crate::model::client_ip::ClientAddress;
 use crate::model::identity::Principal;
 use crate::model::problem::Place;
 use crate::model::reason::Reason;
 use crate::model::request::Request;
 use crate::policy::address::AddressRule;
 use crate::policy::condition::Facts;
+use crate::policy::condition::RequestFacts;
 use crate::policy::header::OutgoingHeaders;
 use crate::policy::host::HostBlock;
 use crate::policy::host::HostTable;
@@ -51,6 +56,8 @@ pub struct Routed<'p> {
     pub route: &'p Route,
     /// Routes that other readings of the path end in; they must allow too.
     also: Vec<&'p Route>,
+    /// A CORS preflight that the host lets pass: judged by the gates only.
+    preflight: bool,
 }
 
 /// A denial and the line it comes from.
@@ -76,15 +83,17 @@ impl Policy {
             block: Some(block),
             route: None,
         };
+        let preflight = if block.preflight { preflight::wanted_method(request) } else { None };
+        let method = preflight.unwrap_or(request.method);
+        if preflight.is_some() {
+            trace.note(Station::Route, None, || format!("a CORS preflight for {method}"));
+        }
         let canonical = request.path.canonical();
-        let route = match block.routes.find(&canonical, request.method) {
+        let route = match block.routes.find(&canonical, method) {
             Found::Route(route) => route,
             Found::OtherMethods(route) => {
                 trace.note(Station::Route, Some(&route.id.place), || {
-                    format!(
-                        "`{}` covers the path, but no route with its pattern lists {}",
-                        route.id.name, request.method
-                    )
+                    format!("`{}` covers the path, but no route with its pattern lists {method}", route.id.name)
                 });
                 return Err(denied(Reason::MethodNotListed, Some(route)));
             }
@@ -94,19 +103,20 @@ impl Policy {
             }
         };
         trace.note(Station::Route, Some(&route.id.place), || format!("route `{}`", route.id.name));
-        let also = self.other_routes(request, block, route, trace).map_err(|()| Denied {
+        let also = self.other_routes(request, method, block, route, trace).map_err(|()| Denied {
             reason: Reason::AmbiguousPath,
             place: Some(route.id.place.clone()),
             block: Some(block),
             route: Some(route),
         })?;
-        Ok(Routed { block, route, also })
+        Ok(Routed { block, route, also, preflight: preflight.is_some() })
     }
 
     /// The routes of all other readings, or `Err` when one of them can never agree with `route`.
     fn other_routes<'p>(
         &'p self,
         request: &Request<'_>,
+        method: &str,
         block: &'p HostBlock,
         route: &'p Route,
         trace: &mut impl Trace,
@@ -122,7 +132,7 @@ impl Policy {
         }
         let mut also: Vec<&Route> = Vec::new();
         for reading in path.other_readings(fold) {
-            let other = match block.routes.find(&reading, request.method) {
+            let other = match block.routes.find(&reading, method) {
                 Found::Route(other) => other,
                 Found::OtherMethods(_) | Found::Nothing => {
                     trace.note(Station::Route, None, || {
@@ -155,16 +165,16 @@ impl Policy {
 }
 
 impl<'p> Routed<'p> {
-    /// Station 4: the network gates of defaults, host and route.
-    pub fn gates(&self, address: ClientAddress, trace: &mut impl Trace) -> Result<(), Denied<'p>> {
+    /// Station 4: the gates of defaults, host and route.
+    pub fn gates(&self, facts: &RequestFacts<'_>, trace: &mut impl Trace) -> Result<(), Denied<'p>> {
         for (index, route) in self.all().enumerate() {
             for gate in &route.gates {
-                let open = gate.networks.holds(address) == Truth::True;
+                let open = gate.is_open(facts);
                 trace.note(Station::Gate, Some(&gate.place), || {
-                    format!("network gate of {}: {}", gate.of, if open { "open" } else { "closed" })
+                    format!("{gate}: {}", if open { "open" } else { "closed" })
                 });
                 if !open {
-                    let reason = if index == 0 { Reason::NetworkDenied } else { Reason::AmbiguousPath };
+                    let reason = if index == 0 { gate.reason() } else { Reason::AmbiguousPath };
                     return Err(self.denied(reason, gate.place.clone()));
                 }
             }
@@ -176,10 +186,13 @@ impl<'p> Routed<'p> {
     pub fn decide(
         &self,
         principal: &Principal,
-        address: ClientAddress,
+        request: RequestFacts<'_>,
         trace: &mut impl Trace,
     ) -> Result<Reason, Denied<'p>> {
-        let facts = Facts { principal, address };
+        if self.preflight {
+            return Ok(Reason::Preflight);
+        }
+        let facts = Facts { principal, request };
         for (index, route) in self.all().enumerate() {
             let requirement = match &route.access {
                 Access::Public => {
@@ -204,6 +217,11 @@ impl<'p> Routed<'p> {
             }
         }
         Ok(if self.route.is_public() { Reason::Public } else { Reason::Permitted })
+    }
+
+    /// Is nobody asked who they are: a public route, or a preflight?
+    pub fn asks_nobody(&self) -> bool {
+        self.preflight || self.route.is_public()
     }
 
     /// The lists of identity sources that other readings ask, where they are not the route's own.

@@ -36,6 +36,7 @@ use crate::outbound::Client;
 use crate::outbound::OutboundError;
 use crate::policy::Policy;
 use crate::policy::address::AddressRule;
+use crate::policy::header::NEVER_THE_CLIENTS;
 use crate::policy::header::OutgoingHeaders;
 use crate::policy::host::HostBlock;
 use crate::policy::host::HostPattern;
@@ -127,14 +128,16 @@ struct Parts {
 }
 
 fn parts(config: &tree::Config, surroundings: &Surroundings<'_>, problems: &mut Problems) -> Parts {
-    let networks = network::NetworkNames::build(&config.networks, surroundings, problems);
+    let mut networks = network::NetworkNames::build(&config.networks, surroundings, problems);
+    let hops = listen::trusted_hops(&config.client_ip, &networks, problems);
+    networks.walk_over(Arc::clone(&hops));
     let identities = identity::Identities::build(&config.identity, surroundings, problems);
     let roles = role::Roles::build(&config.roles, &identities, problems);
     let mut names = Names { networks, identities, roles, lists: Vec::new() };
     let blocks = host::blocks(config, &mut names, problems);
     let (headers, header_problems) = header::outgoing(&config.defaults, &blocks, &names.roles);
     problems.0.extend(header_problems);
-    let address = listen::address_rule(&config.client_ip, &names.networks, problems);
+    let address = listen::address_rule(&config.client_ip, hops, &headers.owned(), problems);
     let (callers, listen) = (listen::callers(config, problems), listen::listen(&config.listen, problems));
     Parts { names, blocks, headers, address, callers, listen }
 }
@@ -148,7 +151,7 @@ impl Parts {
             tree::SpoofGuard::InsecureReport => SpoofMode::Report,
         };
         let owned = headers.owned();
-        let spoof = SpoofGuard::new(mode, owned.iter().map(http::HeaderName::as_str));
+        let spoof = SpoofGuard::new(mode, owned.iter().map(http::HeaderName::as_str)).also(NEVER_THE_CLIENTS);
         Snapshot {
             policy: Policy { hosts: HostTable::new(blocks), address, spoof, headers },
             sources: names.source_lists(),

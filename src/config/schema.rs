@@ -83,11 +83,16 @@ mod tests {
             ("/properties/hosts/additionalProperties/$ref", json!("#/$defs/HostBlock")),
             ("/$defs/HostBlock/properties/routes/items/$ref", json!("#/$defs/Route")),
             ("/$defs/Route/properties/require/$ref", json!("#/$defs/Require")),
-            ("/$defs/Route/required", json!(["path"])),
+            ("/$defs/Jwt/required", json!(["issuer", "audience"])),
             ("/$defs/Require/minProperties", json!(1)),
             ("/$defs/Require/properties/any/minItems", json!(1)),
             ("/$defs/Require/properties/groups/anyOf/0/type", json!("string")),
             ("/$defs/TokenPlace/oneOf/0/const", json!("bearer")),
+            ("/$defs/AddressSource/oneOf/2/const", json!("forwarded")),
+            ("/$defs/Defaults/properties/encode/$ref", json!("#/$defs/Encode")),
+            ("/$defs/Encode/properties/user/$ref", json!("#/$defs/HeaderEncoding")),
+            ("/$defs/HeaderEncoding/oneOf/1/const", json!("rfc2047")),
+            ("/$defs/GroupFormat/oneOf/1/const", json!("json")),
         ] {
             assert_eq!(schema.pointer(pointer), Some(&want), "{pointer}");
         }

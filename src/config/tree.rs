@@ -68,7 +68,8 @@ pub struct Listen {
 #[serde(deny_unknown_fields)]
 pub struct ClientIp {
     /// `dialect` (default): the address the proxy states. `xff`: walk `X-Forwarded-For` from the right over
-    /// `trusted_hops`. `{header: X-Real-IP}`: that header's one address.
+    /// `trusted_hops`. `forwarded`: the same over `Forwarded` (RFC 7239). `{header: X-Real-IP}`: that header's one
+    /// address.
     #[serde(default)]
     pub from: Option<At<AddressSource>>,
     /// Proxies that may stand between the client and the asking proxy: CIDRs or network names.
@@ -87,6 +88,8 @@ pub enum AddressSource {
     Dialect,
     /// In `X-Forwarded-For`.
     Xff,
+    /// In `Forwarded` (RFC 7239).
+    Forwarded,
     /// In this header, which holds exactly one address.
     Header(String),
 }
@@ -262,12 +265,19 @@ pub struct Defaults {
     /// Networks a client must be in, whatever the host.
     #[serde(default)]
     pub network: Option<At<OneOrMany<At<String>>>>,
+    /// Gates that close every host.
+    #[serde(default)]
+    pub deny: Option<At<Deny>>,
     /// The names of the identity headers sent upstream.
     #[serde(default)]
     pub headers: Option<At<IdentityHeaders>>,
     /// How groups are sent.
     #[serde(default)]
     pub groups: Option<At<GroupHeader>>,
+    /// How text that is not printable ASCII is sent. Without it such a user is refused, such names and groups are left
+    /// out.
+    #[serde(default)]
+    pub encode: Option<At<Encode>>,
     /// Routes that come before each host's own.
     #[serde(default)]
     pub routes: Vec<At<Route>>,
@@ -298,9 +308,46 @@ pub struct GroupHeader {
     /// The longest value sent, in octets. Default: 3000.
     #[serde(default)]
     pub max_bytes: Option<At<u32>>,
+    /// `list` (default): with a separator; a group that holds it is left out. `json`: a JSON array.
+    #[serde(default)]
+    pub format: Option<At<GroupFormat>>,
     /// What stands between groups: one of `,` (default), `;`, `|` or a space.
     #[serde(default)]
     pub separator: Option<At<String>>,
+}
+
+/// How several groups become one header.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupFormat {
+    /// With a separator.
+    #[default]
+    List,
+    /// A JSON array in ASCII.
+    Json,
+}
+
+/// How text that is not printable ASCII is sent.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Encode {
+    #[serde(default)]
+    pub user: Option<At<HeaderEncoding>>,
+    #[serde(default)]
+    pub name: Option<At<HeaderEncoding>>,
+    /// Each group by itself; a separator in it is encoded, too.
+    #[serde(default)]
+    pub groups: Option<At<HeaderEncoding>>,
+}
+
+/// An encoding that applications can undo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HeaderEncoding {
+    /// `Zo%C3%AB`; a `%` becomes `%25`.
+    Percent,
+    /// `=?UTF-8?B?Wm/Dqw==?=` (RFC 2047), where it is needed.
+    Rfc2047,
 }
 
 /// Which groups are sent.
@@ -331,6 +378,12 @@ pub struct HostBlock {
     /// Networks a client must be in. A gate: it closes the whole host and never opens it.
     #[serde(default)]
     pub network: Option<At<OneOrMany<At<String>>>>,
+    /// Gates that close the whole host.
+    #[serde(default)]
+    pub deny: Option<At<Deny>>,
+    /// `allow`: CORS preflights (OPTIONS with `Origin` and `Access-Control-Request-Method`) pass, with no identity.
+    #[serde(default)]
+    pub preflight: Option<At<Preflight>>,
     /// `sensitive`: the servers behind this host tell upper from lower case, so paths need no folded reading.
     #[serde(default)]
     pub path_case: Option<At<PathCase>>,
@@ -375,7 +428,11 @@ pub struct Route {
     #[serde(default)]
     pub name: Option<At<String>>,
     /// `/a/b`, `/a/*` or `/a/{id}` (one segment), `/a/**` (all below, and `/a` itself).
-    pub path: At<String>,
+    #[serde(default)]
+    pub path: Option<At<String>>,
+    /// What patterns cannot say: a regular expression over the decoded path, anchored at both ends. Instead of `path`.
+    #[serde(default)]
+    pub path_regex: Option<At<String>>,
     /// The methods. Default: the registered nine. `GET` implies `HEAD`; `any` stands for every method.
     #[serde(default)]
     pub methods: Option<At<OneOrMany<At<String>>>>,
@@ -391,9 +448,54 @@ pub struct Route {
     /// Networks a client must be in, besides those of the host and of `defaults`. `any` lifts theirs.
     #[serde(default)]
     pub network: Option<At<OneOrMany<At<String>>>>,
+    /// Gates that close by themselves, besides those of the host and of `defaults`.
+    #[serde(default)]
+    pub deny: Option<At<Deny>>,
     /// `keep`: paths with `%2f` or double encoding may use this route, if every reading of them lands here.
     #[serde(default)]
     pub encoded_slash: Option<At<EncodedSlash>>,
+}
+
+/// Gates that close: each key by itself, on what it names and on what cannot be known.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Deny {
+    /// Closed to clients in these networks.
+    #[serde(default)]
+    pub network: Option<At<OneOrMany<At<String>>>>,
+    /// Closed to requests with such a header: names and their values.
+    #[serde(default)]
+    pub headers: Option<At<TextValues>>,
+    /// Closed to these methods.
+    #[serde(default)]
+    pub methods: Option<At<OneOrMany<At<String>>>>,
+}
+
+/// What becomes of CORS preflights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Preflight {
+    /// They are judged like any request (the default).
+    Judge,
+    Allow,
+}
+
+/// Names, each with one value or several.
+pub type TextValues = Entries<At<OneOrMany<At<String>>>>;
+
+/// A part of the week.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Schedule {
+    /// `mon` to `sun`, and ranges as `mon-fri`. Default: every day.
+    #[serde(default)]
+    pub days: Option<At<OneOrMany<At<String>>>>,
+    /// `08:00-18:00`; hours that pass midnight belong to the day on which they begin. Default: the whole day.
+    #[serde(default)]
+    pub hours: Option<At<String>>,
+    /// The time zone, such as `Europe/Berlin`. Default: `UTC`.
+    #[serde(default)]
+    pub zone: Option<At<String>>,
 }
 
 /// What a route makes of `%2f`.
@@ -431,6 +533,15 @@ pub struct Require {
     /// The client's address is in one of these networks.
     #[serde(default)]
     pub network: Option<At<OneOrMany<At<String>>>>,
+    /// Headers of the request: each stands once, with one of the values written for it.
+    #[serde(default)]
+    pub headers: Option<At<TextValues>>,
+    /// Query parameters: each stands once, with one of the values written for it.
+    #[serde(default)]
+    pub query: Option<At<TextValues>>,
+    /// It is such a time now.
+    #[serde(default)]
+    pub schedule: Option<At<Schedule>>,
     /// `true`: any identified caller.
     #[serde(default)]
     pub authenticated: Option<At<bool>>,

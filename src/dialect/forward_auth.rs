@@ -5,7 +5,7 @@ use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode};
 
-use super::{answer, caddy, envoy_http, haproxy, ingress_nginx, nginx, refuse, traefik};
+use super::{answer, caddy, envoy_http, forwarded, haproxy, ingress_nginx, nginx, refuse, traefik};
 use crate::model::dialect::Dialect;
 use crate::model::reason::Reason;
 use crate::model::request::{Attributes, Refusal};
@@ -28,6 +28,10 @@ pub fn of_path(path: &str) -> Option<Dialect> {
 
 /// Read the attributes of one check from the head of its request.
 pub fn decode(dialect: Dialect, parts: &Parts) -> Result<Attributes<'_>, Refusal> {
+    // RFC 9112 §3.2: a request without a host, or with two, is none. What sends one is not a proxy we know (D8).
+    if forwarded::request_host(dialect, parts)?.is_none() {
+        return Err(refuse(dialect, Reason::AttributeMissing, "the check's own host"));
+    }
     match dialect {
         Dialect::EnvoyHttp => envoy_http::decode(parts),
         Dialect::Caddy => caddy::decode(parts),

@@ -22,7 +22,9 @@ use crate::model::response::Allow;
 use crate::model::response::Verdict;
 use crate::policy::Denied;
 use crate::policy::Routed;
+use crate::policy::condition::RequestFacts;
 use crate::policy::denial::Refused;
+use crate::policy::early_data;
 use crate::policy::spoof::Spoofed;
 use crate::policy::trace::Station;
 use crate::policy::trace::Trace;
@@ -63,6 +65,13 @@ pub fn walk(snapshot: &Snapshot, request: &Request<'_>, given: &Given, trace: &m
     let policy = &snapshot.policy;
     let spoofed = policy.spoof.inspect(&request.headers, request.dialect, trace);
     let address = policy.address.apply(request, trace);
+    let facts = RequestFacts {
+        address,
+        method: request.method,
+        query: request.path.query(),
+        headers: &request.headers,
+        now: given.now,
+    };
     let decision_id = given.decision_id;
     let mut visit =
         Visit { request, decision_id, address, counts: Counts::default(), login_helps: false, detail: None };
@@ -75,7 +84,12 @@ pub fn walk(snapshot: &Snapshot, request: &Request<'_>, given: &Given, trace: &m
         let denied = Denied { reason: Reason::SpoofedHeader, place: None, block: None, route: None };
         return visit.deny(denied, Principal::Anonymous, trace);
     }
-    let routed = match policy.route(request, trace).and_then(|routed| routed.gates(address, trace).map(|()| routed)) {
+    if early_data::must_come_again(request) {
+        trace.note(Station::Request, None, || format!("a {} in TLS early data", request.method));
+        let denied = Denied { reason: Reason::EarlyData, place: None, block: None, route: None };
+        return visit.deny(denied, Principal::Anonymous, trace);
+    }
+    let routed = match policy.route(request, trace).and_then(|routed| routed.gates(&facts, trace).map(|()| routed)) {
         Ok(routed) => routed,
         Err(denied) => return visit.deny(denied, Principal::Anonymous, trace),
     };
@@ -92,7 +106,7 @@ pub fn walk(snapshot: &Snapshot, request: &Request<'_>, given: &Given, trace: &m
             return visit.deny(denied, Principal::Anonymous, trace);
         }
     };
-    match routed.decide(&principal, address, trace) {
+    match routed.decide(&principal, facts, trace) {
         Ok(reason) => visit.allow(snapshot, &routed, reason, principal, &spoofed, trace),
         Err(denied) => visit.deny(denied, principal, trace),
     }
@@ -123,7 +137,7 @@ impl Visit<'_> {
         given: &Given,
         trace: &mut T,
     ) -> Result<Principal, Stop> {
-        if routed.route.is_public() {
+        if routed.asks_nobody() {
             return Ok(Principal::Anonymous);
         }
         if let Some(assumed) = &given.assumed {

@@ -1,5 +1,7 @@
 //! The client's address: a strict grammar and one walk over trusted hops.
 
+pub mod forwarded;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::model::network::NetworkSet;
@@ -52,10 +54,15 @@ pub fn parse_address(text: &str) -> Option<IpAddr> {
 /// Walk a forwarding chain from its right end over trusted hops. `elements` come right to left; the first
 /// untrusted one is the client, and what stands left of it is not looked at.
 pub fn walk<'a>(elements: impl Iterator<Item = &'a str>, trusted_hops: &NetworkSet) -> ClientAddress {
+    walk_addresses(elements.map(|element| parse_address(element.trim_matches([' ', '\t']))), trusted_hops)
+}
+
+/// The same walk over elements that have been read; `None` is one that names no address.
+pub fn walk_addresses(elements: impl Iterator<Item = Option<IpAddr>>, trusted_hops: &NetworkSet) -> ClientAddress {
     let mut seen = false;
     for element in elements {
         seen = true;
-        match parse_address(element.trim_matches([' ', '\t'])) {
+        match element {
             None => return ClientAddress::Malformed,
             Some(ip) if trusted_hops.contains(ip) => {}
             Some(ip) => return ClientAddress::Known(ip),
@@ -74,7 +81,7 @@ mod tests {
     use crate::model::network::parse_network;
 
     #[test]
-    fn addresses_have_one_grammar() {
+    fn a4_addresses_have_one_grammar() {
         for (text, want) in [
             ("192.0.2.1", Some("192.0.2.1")),
             ("192.0.2.1:80", Some("192.0.2.1")),
@@ -104,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn walk_stops_at_the_first_untrusted_element() {
+    fn a2_the_walk_stops_at_the_first_untrusted_element() {
         let hops = NetworkSet::new(["10.0.0.0/8"].iter().filter_map(|text| parse_network(text)));
         let known = |text: &str| ClientAddress::Known(text.parse().expect("address"));
         for (chain, want) in [

@@ -58,6 +58,14 @@ impl Dialect {
     }
 }
 
+/// Can a check bring a header of this lower-case name beside what its dialect reads as the request's own attributes?
+/// `false` where most dialects consume it.
+pub fn brings(name: &str) -> bool {
+    const CONSUMED: [&str; 6] =
+        ["host", "x-forwarded-for", "x-forwarded-host", "x-forwarded-method", "x-forwarded-proto", "x-forwarded-uri"];
+    !CONSUMED.contains(&name)
+}
+
 impl std::fmt::Display for Dialect {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name())

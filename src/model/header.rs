@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn values_never_show() {
+    fn f6_values_of_headers_never_show() {
         let mut headers = Headers::new(false);
         headers.push("Cookie", b"s=1");
         assert_eq!(format!("{headers:?}"), r#"Headers { names: ["cookie"], joined: false }"#);

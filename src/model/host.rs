@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_spelling_remains() {
+    fn h2_one_spelling_remains() {
         for (text, name, port) in [
             ("wiki.corp.test", "wiki.corp.test", None),
             ("Wiki.CORP.test", "wiki.corp.test", None),
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_refused() {
+    fn h3_everything_else_is_refused() {
         for text in [
             "",
             ".",

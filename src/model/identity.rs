@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unsound_subjects_and_users_are_refused() {
+    fn i7_unsound_subjects_and_users_are_refused() {
         let claims = |subject: &str, user: &str| Claims {
             source: "people".into(),
             issuer: "https://sso.test".into(),

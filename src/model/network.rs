@@ -46,6 +46,11 @@ impl NetworkSet {
         self.v4.contains(&(u32::MIN, u32::MAX)) || self.v6.contains(&(u128::MIN, u128::MAX))
     }
 
+    /// Is every address of this set in the other one, too?
+    pub fn is_within(&self, other: &NetworkSet) -> bool {
+        covers(&other.v4, &self.v4) && covers(&other.v6, &self.v6)
+    }
+
     /// The union of two sets.
     pub fn union(&self, other: &NetworkSet) -> NetworkSet {
         NetworkSet {
@@ -96,6 +101,11 @@ fn merge<N: Copy + Ord + Successor>(mut ranges: Vec<(N, N)>) -> Vec<(N, N)> {
 fn within<N: Copy + Ord>(ranges: &[(N, N)], address: N) -> bool {
     let after = ranges.partition_point(|(low, _)| *low <= address);
     after.checked_sub(1).and_then(|index| ranges.get(index)).is_some_and(|(_, high)| address <= *high)
+}
+
+/// The wider ranges are disjoint and do not touch, so each of the narrower ones fits into a single one of them.
+fn covers<N: Copy + Ord>(wider: &[(N, N)], narrower: &[(N, N)]) -> bool {
+    narrower.iter().all(|(low, high)| wider.iter().any(|(from, to)| from <= low && high <= to))
 }
 
 trait Successor: Sized {
@@ -159,7 +169,20 @@ mod tests {
     }
 
     #[test]
-    fn odd_spellings_are_refused() {
+    fn one_set_lies_within_another() {
+        for (inner, outer, within) in [
+            (vec!["10.1.0.0/16", "10.2.3.4"], vec!["10.0.0.0/8"], true),
+            (vec!["10.0.0.0/8"], vec!["10.0.0.0/9", "10.128.0.0/9"], true),
+            (vec!["10.0.0.0/8"], vec!["10.0.0.0/9"], false),
+            (vec!["10.0.0.0/8", "::1"], vec!["10.0.0.0/8"], false),
+            (vec!["::1"], vec!["::/0"], true),
+        ] {
+            assert_eq!(set(&inner).is_within(&set(&outer)), within, "{inner:?} {outer:?}");
+        }
+    }
+
+    #[test]
+    fn a4_odd_spellings_of_networks_are_refused() {
         for text in [
             "",
             "10.0.0.0/33",

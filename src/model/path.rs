@@ -49,6 +49,8 @@ pub enum PathError {
     DotParameter,
     #[error("path climbs above the root")]
     AboveRoot,
+    #[error("path can be read in too many ways")]
+    Readings,
 }
 
 /// What in a path servers are known to disagree about.
@@ -68,6 +70,8 @@ impl Hazards {
     pub const DOUBLE_ENCODING: Hazards = Hazards(16);
     /// An upper-case ASCII letter, raw or encoded.
     pub const UPPER_CASE: Hazards = Hazards(32);
+    /// `%3f` or `%23`: the end of the path, to a server that decodes before it looks for the query.
+    pub const ENCODED_END: Hazards = Hazards(64);
 
     /// Is any of these marked?
     pub fn any(self, of: Hazards) -> bool {
@@ -88,6 +92,7 @@ impl Hazards {
             (Hazards::ENCODED_SLASH, "`%2f`"),
             (Hazards::DOUBLE_ENCODING, "double encoding"),
             (Hazards::UPPER_CASE, "upper-case letter"),
+            (Hazards::ENCODED_END, "`%3f` or `%23`"),
         ]
         .into_iter()
         .filter(|(hazard, _)| self.any(*hazard))
@@ -134,6 +139,11 @@ impl<'w> Path<'w> {
         if !plain {
             let readings = reading::all(raw, hazards)?;
             path.canonical = readings.into_iter().next();
+            // Where `%2f` is a character, resolving can take away what stood before a `..%2f`. The canonical path must
+            // be one that we would take.
+            if path.needs_opt_in() {
+                reading::all(&path.canonical_text(), hazards)?;
+            }
         }
         Ok(path)
     }
@@ -191,7 +201,12 @@ impl<'w> Path<'w> {
         let canonical = self.canonical();
         let mut readings: Vec<Reading<'static>> = Vec::new();
         let hazards_besides_case = self.hazards.any(
-            Hazards::DOTS | Hazards::SLASHES | Hazards::PARAMETER | Hazards::ENCODED_SLASH | Hazards::DOUBLE_ENCODING,
+            Hazards::DOTS
+                | Hazards::SLASHES
+                | Hazards::PARAMETER
+                | Hazards::ENCODED_SLASH
+                | Hazards::DOUBLE_ENCODING
+                | Hazards::ENCODED_END,
         );
         let kept = if hazards_besides_case {
             // `parse` has refused what cannot be read, so this cannot fail; were it to, the empty list would be
@@ -266,6 +281,7 @@ fn inspect(decoded: &[u8], hazards: &mut Hazards) -> Result<(), PathError> {
         match byte {
             b'/' => hazards.mark(Hazards::ENCODED_SLASH),
             b';' => hazards.mark(Hazards::PARAMETER),
+            b'?' | b'#' => hazards.mark(Hazards::ENCODED_END),
             b'A'..=b'Z' => hazards.mark(Hazards::UPPER_CASE),
             _ => {}
         }

@@ -8,6 +8,8 @@ pub enum Reason {
     Permitted,
     /// The route is `public: true`.
     Public,
+    /// A CORS preflight, where `preflight: allow` is written.
+    Preflight,
 
     // ── the request itself cannot be judged (400) ─────────────────────────────────────────────
     /// The proxy did not send an attribute its dialect must carry.
@@ -60,12 +62,20 @@ pub enum Reason {
     MethodNotListed,
     /// A network gate is closed to the client address.
     NetworkDenied,
+    /// A `deny` gate is closed to a header of the request.
+    HeaderDenied,
+    /// A `deny` gate is closed to the method.
+    MethodDenied,
     /// The requirement is false or cannot be known.
     RequirementFailed,
     /// The user does not fit into a header.
     IdentityNotEncodable,
     /// The groups do not fit into the header budget.
     GroupsTooLarge,
+
+    // ── come again (425) ──────────────────────────────────────────────────────────────────────
+    /// A request that changes something came in TLS early data, which can be played again by anybody who recorded it.
+    EarlyData,
 
     // ── we cannot answer (503) ────────────────────────────────────────────────────────────────
     /// The keys of the token's issuer are not to be had.
@@ -82,9 +92,10 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order above: the closed label set of the metrics.
-    pub const ALL: [Reason; 33] = [
+    pub const ALL: [Reason; 37] = [
         Reason::Permitted,
         Reason::Public,
+        Reason::Preflight,
         Reason::AttributeMissing,
         Reason::AttributeConflict,
         Reason::BadTarget,
@@ -108,9 +119,12 @@ impl Reason {
         Reason::RouteUnknown,
         Reason::MethodNotListed,
         Reason::NetworkDenied,
+        Reason::HeaderDenied,
+        Reason::MethodDenied,
         Reason::RequirementFailed,
         Reason::IdentityNotEncodable,
         Reason::GroupsTooLarge,
+        Reason::EarlyData,
         Reason::KeysUnavailable,
         Reason::Overloaded,
         Reason::DeadlineExceeded,
@@ -123,6 +137,7 @@ impl Reason {
         match self {
             Reason::Permitted => "permitted",
             Reason::Public => "public",
+            Reason::Preflight => "preflight",
             Reason::AttributeMissing => "attribute_missing",
             Reason::AttributeConflict => "attribute_conflict",
             Reason::BadTarget => "bad_target",
@@ -146,9 +161,12 @@ impl Reason {
             Reason::RouteUnknown => "route_unknown",
             Reason::MethodNotListed => "method_not_listed",
             Reason::NetworkDenied => "network_denied",
+            Reason::HeaderDenied => "header_denied",
+            Reason::MethodDenied => "method_denied",
             Reason::RequirementFailed => "requirement_failed",
             Reason::IdentityNotEncodable => "identity_not_encodable",
             Reason::GroupsTooLarge => "groups_too_large",
+            Reason::EarlyData => "early_data",
             Reason::KeysUnavailable => "keys_unavailable",
             Reason::Overloaded => "overloaded",
             Reason::DeadlineExceeded => "deadline_exceeded",
@@ -160,7 +178,7 @@ impl Reason {
     /// The HTTP status the reason stands for, before a dialect folds it.
     pub fn status(self) -> u16 {
         match self {
-            Reason::Permitted | Reason::Public => 200,
+            Reason::Permitted | Reason::Public | Reason::Preflight => 200,
             Reason::AttributeMissing
             | Reason::AttributeConflict
             | Reason::BadTarget
@@ -184,9 +202,12 @@ impl Reason {
             | Reason::RouteUnknown
             | Reason::MethodNotListed
             | Reason::NetworkDenied
+            | Reason::HeaderDenied
+            | Reason::MethodDenied
             | Reason::RequirementFailed
             | Reason::IdentityNotEncodable
             | Reason::GroupsTooLarge => 403,
+            Reason::EarlyData => 425,
             Reason::KeysUnavailable
             | Reason::Overloaded
             | Reason::DeadlineExceeded
@@ -195,9 +216,9 @@ impl Reason {
         }
     }
 
-    /// Only these two let a request pass.
+    /// Only these let a request pass.
     pub fn allows(self) -> bool {
-        matches!(self, Reason::Permitted | Reason::Public)
+        matches!(self, Reason::Permitted | Reason::Public | Reason::Preflight)
     }
 }
 

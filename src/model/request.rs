@@ -115,7 +115,7 @@ impl<'w> Request<'w> {
 }
 
 /// RFC 9110 token, and upper case where it has letters: `get` is not a method (H8).
-fn is_method(text: &str) -> bool {
+pub fn is_method(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 32
         && text
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn methods_are_upper_case_tokens() {
+    fn h8_methods_are_upper_case_tokens() {
         for (method, good) in [
             ("GET", true),
             ("PROPFIND", true),

@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn formatters_show_stars() {
+    fn f6_formatters_show_stars() {
         let secret = Secret::new("hunter2".to_owned());
         assert_eq!(format!("{secret} {secret:?} {secret:#?}"), "**** **** ****");
         assert_eq!(secret.expose(), "hunter2");

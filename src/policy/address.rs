@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use crate::model::client_ip::ClientAddress;
+use crate::model::client_ip::forwarded;
 use crate::model::client_ip::parse_address;
 use crate::model::client_ip::walk;
+use crate::model::client_ip::walk_addresses;
 use crate::model::header::Single;
 use crate::model::network::NetworkSet;
 use crate::model::request::Request;
@@ -18,6 +20,8 @@ pub enum AddressRule {
     Dialect,
     /// A walk over `X-Forwarded-For` from its right end.
     ForwardedFor { trusted_hops: Arc<NetworkSet> },
+    /// A walk over `Forwarded` (RFC 7239) from its right end.
+    Forwarded { trusted_hops: Arc<NetworkSet> },
     /// This header's one address.
     Header(Box<str>),
 }
@@ -40,6 +44,7 @@ impl AddressRule {
                 });
                 walk(peer.into_iter().chain(forwarded()), trusted_hops)
             }
+            AddressRule::Forwarded { trusted_hops } => forwarded_by(request, trusted_hops),
             AddressRule::Header(name) => match request.headers.one(name) {
                 Single::Absent => ClientAddress::Missing,
                 Single::Many => ClientAddress::Malformed,
@@ -59,8 +64,25 @@ impl AddressRule {
         match self {
             AddressRule::Dialect => "the proxy's own statement",
             AddressRule::ForwardedFor { .. } => "X-Forwarded-For",
+            AddressRule::Forwarded { .. } => "Forwarded",
             AddressRule::Header(name) => name,
         }
+    }
+}
+
+/// Few proxies write `Forwarded`, and a client can always send one. So it is read only where the asking proxy names its
+/// peer, which must be a trusted hop.
+fn forwarded_by(request: &Request<'_>, trusted_hops: &NetworkSet) -> ClientAddress {
+    let Some(peer) = request.address.peer else { return ClientAddress::Missing };
+    let peer = parse_address(peer);
+    if !peer.is_some_and(|peer| trusted_hops.contains(peer)) {
+        return walk_addresses(std::iter::once(peer), trusted_hops);
+    }
+    let lines: Result<Vec<&str>, _> = request.headers.all("forwarded").map(std::str::from_utf8).collect();
+    match lines.map(|lines| (lines.is_empty(), forwarded::addresses(&lines))) {
+        Ok((true, _)) => ClientAddress::AllTrusted,
+        Ok((false, Ok(addresses))) => walk_addresses(addresses.into_iter(), trusted_hops),
+        Ok((false, Err(_))) | Err(_) => ClientAddress::Malformed,
     }
 }
 
@@ -101,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn dialect_takes_only_the_proxys_own_word() {
+    fn a7_dialect_takes_only_the_proxys_own_word() {
         let rule = AddressRule::Dialect;
         assert_eq!(applied(&rule, Some("192.0.2.1"), &["6.6.6.6"], &[]), "192.0.2.1");
         assert_eq!(applied(&rule, None, &["6.6.6.6, 192.0.2.1"], &[]), "192.0.2.1");
@@ -112,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn xff_walks_from_the_asking_proxys_peer() {
+    fn a2_xff_walks_from_the_asking_proxys_peer() {
         let hops = NetworkSet::new(parse_network("10.0.0.0/8"));
         let rule = AddressRule::ForwardedFor { trusted_hops: Arc::new(hops) };
         for (peer, forwarded_for, want) in [
@@ -126,6 +148,27 @@ mod tests {
             (Some("10.0.0.1"), vec!["oops"], "Malformed"),
         ] {
             assert_eq!(applied(&rule, peer, &forwarded_for, &[]), want, "{peer:?} {forwarded_for:?}");
+        }
+    }
+
+    #[test]
+    fn a1_forwarded_is_believed_of_a_trusted_peer_only() {
+        let rule = AddressRule::Forwarded { trusted_hops: Arc::new(NetworkSet::new(parse_network("10.0.0.0/8"))) };
+        for (peer, forwarded, want) in [
+            (Some("10.0.0.1"), vec!["for=198.51.100.1"], "198.51.100.1"),
+            (Some("10.0.0.1"), vec!["for=6.6.6.6, for=198.51.100.1;proto=https, for=10.0.0.2"], "198.51.100.1"),
+            (Some("10.0.0.1"), vec!["for=6.6.6.6", "for=198.51.100.1"], "198.51.100.1"),
+            (Some("10.0.0.1"), vec!["rubbish", "for=198.51.100.1"], "198.51.100.1"),
+            (Some("10.0.0.1"), vec!["for=198.51.100.1", "for=unknown"], "Malformed"),
+            (Some("10.0.0.1"), vec!["for=198.51.100.1;x=\"", "for=10.0.0.2"], "Malformed"),
+            (Some("10.0.0.1"), vec!["for=10.0.0.2"], "AllTrusted"),
+            (Some("10.0.0.1"), vec![], "AllTrusted"),
+            (Some("192.0.2.9"), vec!["for=198.51.100.1"], "192.0.2.9"),
+            (Some("x"), vec!["for=198.51.100.1"], "Malformed"),
+            (None, vec!["for=198.51.100.1"], "Missing"),
+        ] {
+            let headers: Vec<_> = forwarded.iter().map(|line| ("forwarded", *line)).collect();
+            assert_eq!(applied(&rule, peer, &[], &headers), want, "{peer:?} {forwarded:?}");
         }
     }
 

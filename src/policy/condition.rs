@@ -2,15 +2,21 @@
 
 pub mod authenticated;
 pub mod claim;
+pub mod header;
 pub mod member;
 pub mod network;
+pub mod query;
 pub mod role;
+pub mod schedule;
 pub mod scope;
 pub mod source;
 
 use std::fmt;
 
+use jiff::Timestamp;
+
 use crate::model::client_ip::ClientAddress;
+use crate::model::header::Headers;
 use crate::model::identity::Identity;
 use crate::model::identity::Principal;
 use crate::policy::truth::Truth;
@@ -25,6 +31,9 @@ pub enum Condition {
     Source(source::SourceNames),
     Claim(claim::ClaimTest),
     Network(network::NetworkTest),
+    Header(header::HeaderTest),
+    Query(query::QueryTest),
+    Schedule(schedule::Schedule),
     Authenticated,
 }
 
@@ -32,7 +41,17 @@ pub enum Condition {
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'f> {
     pub principal: &'f Principal,
+    pub request: RequestFacts<'f>,
+}
+
+/// The facts of a request, whoever sent it: all that a gate may look at.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestFacts<'f> {
     pub address: ClientAddress,
+    pub method: &'f str,
+    pub query: Option<&'f str>,
+    pub headers: &'f Headers<'f>,
+    pub now: Timestamp,
 }
 
 impl Facts<'_> {
@@ -55,7 +74,10 @@ impl Condition {
             Condition::Scopes(scopes) => facts.of_identity(|identity| scopes.granted_to(identity)),
             Condition::Source(sources) => facts.of_identity(|identity| sources.vouched_for(identity)),
             Condition::Claim(test) => facts.of_identity(|identity| test.holds(identity)),
-            Condition::Network(test) => test.holds(facts.address),
+            Condition::Network(test) => test.holds(facts.request.address),
+            Condition::Header(test) => test.holds(facts.request.headers),
+            Condition::Query(test) => test.holds(facts.request.query),
+            Condition::Schedule(schedule) => schedule.holds(facts.request.now),
             Condition::Authenticated => authenticated::holds(facts.principal),
         }
     }
@@ -75,6 +97,9 @@ impl fmt::Display for Condition {
             Condition::Source(sources) => write!(f, "identity {sources}"),
             Condition::Claim(test) => write!(f, "claims {test}"),
             Condition::Network(test) => write!(f, "network {test}"),
+            Condition::Header(test) => write!(f, "headers {test}"),
+            Condition::Query(test) => write!(f, "query {test}"),
+            Condition::Schedule(schedule) => write!(f, "schedule {schedule}"),
             Condition::Authenticated => f.write_str("authenticated"),
         }
     }

@@ -182,6 +182,7 @@ fn title(status: u16) -> &'static str {
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",
+        425 => "Too Early",
         429 => "Too Many Requests",
         _ => "Service Unavailable",
     }
@@ -192,6 +193,7 @@ fn sentence(status: u16) -> &'static str {
         400 => "This address cannot be judged safely, so it is refused.",
         401 => "You need to log in to see this.",
         403 => "You are not permitted to see this.",
+        425 => "This request came too early in its connection. Please send it again.",
         429 => "Too many requests. Please wait a moment.",
         _ => "It cannot be decided at the moment whether you may see this. Please try again.",
     }
@@ -237,6 +239,7 @@ mod tests {
             place: Place::whole("p"),
             login,
             case_sensitive: false,
+            preflight: false,
             routes: RouteTable::default(),
         }
     }
@@ -286,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_hold_a_code_and_an_id_and_a_login_link() {
+    fn f10_bodies_hold_a_code_and_an_id_and_a_login_link() {
         let program = request("h.test", "/", &[]);
         let body = denial(Reason::TokenExpired, &program, None, false).body;
         assert_eq!(

@@ -1,5 +1,6 @@
 //! The identity headers of an allow: each owned header is set, or made absent.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use http::HeaderName;
@@ -9,9 +10,14 @@ use crate::model::header::HeaderText;
 use crate::model::identity::Identity;
 use crate::model::reason::Reason;
 use crate::model::record::Counts;
+use crate::policy::encoding::Encoding;
 
 /// The identity headers that are ours even where a policy does not name them: applications trust them by these names.
 pub const ALWAYS_OWNED: [&str; 4] = ["remote-user", "remote-groups", "remote-email", "remote-name"];
+
+/// Names besides the owned ones that no client may say. Envoy adds the first to a request that it lets pass because
+/// nobody answered its check (`failure_mode_allow_header_add`), and applications may act upon it (F2).
+pub const NEVER_THE_CLIENTS: [&str; 1] = ["x-envoy-auth-failure-mode-allowed"];
 
 /// The `defaults.headers` and `defaults.groups` settings, built.
 #[derive(Clone, Debug)]
@@ -20,6 +26,8 @@ pub struct OutgoingHeaders {
     pub groups: Option<HeaderName>,
     pub email: Option<HeaderName>,
     pub name: Option<HeaderName>,
+    pub user_encoding: Encoding,
+    pub name_encoding: Encoding,
     pub group_rule: GroupRule,
 }
 
@@ -32,7 +40,16 @@ pub struct GroupRule {
     pub mentioned: HashSet<String>,
     /// The longest value, in octets.
     pub max_bytes: usize,
-    pub separator: char,
+    pub format: GroupFormat,
+}
+
+/// How several groups become one value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupFormat {
+    /// Separated by this character.
+    List { separator: char, encoding: Encoding },
+    /// A JSON array of texts in ASCII: the separator may then be part of a group.
+    Json,
 }
 
 /// Why a header may not carry an identity.
@@ -86,17 +103,20 @@ impl OutgoingHeaders {
     pub fn of(&self, identity: &Identity, counts: &mut Counts) -> Result<Vec<(HeaderName, HeaderText)>, Reason> {
         let mut set = Vec::with_capacity(4);
         if let Some(header) = &self.user {
-            let user = HeaderText::new(identity.user.clone()).ok_or(Reason::IdentityNotEncodable)?;
-            set.push((header.clone(), user));
+            let user = self.user_encoding.write(&identity.user, None).and_then(HeaderText::new);
+            set.push((header.clone(), user.ok_or(Reason::IdentityNotEncodable)?));
         }
         if let Some(header) = &self.groups
             && let Some(groups) = self.group_rule.join(&identity.groups, counts)?
         {
             set.push((header.clone(), groups));
         }
-        for (header, value) in [(&self.email, &identity.email), (&self.name, &identity.name)] {
-            if let (Some(header), Some(value)) = (header, value) {
-                match HeaderText::new(value.clone()) {
+        // Whose mail domain would `a@b@c` be? Applications disagree, so it is nobody's (I7).
+        let email = identity.email.as_deref().map(|email| (email, email.matches('@').count() == 1, Encoding::Plain));
+        let name = identity.name.as_deref().map(|name| (name, true, self.name_encoding));
+        for (header, value) in [(&self.email, email), (&self.name, name)] {
+            if let (Some(header), Some((value, sound, encoding))) = (header, value) {
+                match encoding.write(value, None).filter(|_| sound).and_then(HeaderText::new) {
                     Some(text) => set.push((header.clone(), text)),
                     None => counts.dropped_values += 1,
                 }
@@ -109,29 +129,68 @@ impl OutgoingHeaders {
 impl GroupRule {
     /// One value for all groups; `None` when there is none to send. Never cut short: what does not fit is refused.
     fn join(&self, groups: &[String], counts: &mut Counts) -> Result<Option<HeaderText>, Reason> {
-        let fitting: Vec<&str> = groups
-            .iter()
-            .map(String::as_str)
-            .filter(|group| {
-                let fits = HeaderText::fits(group) && !group.contains(self.separator);
-                counts.dropped_groups += u32::from(!fits);
-                fits
-            })
-            .collect();
-        let mentioned = || fitting.iter().copied().filter(|group| self.mentioned.contains(*group)).collect::<Vec<_>>();
-        let mut chosen = if self.only_mentioned { mentioned() } else { fitting.clone() };
-        if self.length(&chosen) > self.max_bytes && !self.only_mentioned {
-            chosen = mentioned();
+        let mut chosen: Vec<(&str, Cow<'_, str>)> = Vec::with_capacity(groups.len());
+        for group in groups {
+            match self.format.write(group) {
+                Some(written) => chosen.push((group, written)),
+                None => counts.dropped_groups += 1,
+            }
         }
-        if self.length(&chosen) > self.max_bytes {
+        if self.only_mentioned || self.format.length(&chosen) > self.max_bytes {
+            chosen.retain(|(group, _)| self.mentioned.contains(*group));
+        }
+        if self.format.length(&chosen) > self.max_bytes {
             return Err(Reason::GroupsTooLarge);
         }
-        Ok(HeaderText::new(chosen.join(self.separator.encode_utf8(&mut [0; 4]))))
+        Ok(if chosen.is_empty() { None } else { HeaderText::new(self.format.join(&chosen)) })
+    }
+}
+
+impl GroupFormat {
+    /// One group as it stands among others; `None` when it cannot.
+    fn write(self, group: &str) -> Option<Cow<'_, str>> {
+        match self {
+            GroupFormat::List { separator, encoding } => encoding.write(group, Some(separator)),
+            GroupFormat::Json if group.is_empty() || group.chars().any(char::is_control) => None,
+            GroupFormat::Json => Some(Cow::Owned(json_text(group))),
+        }
     }
 
-    fn length(&self, groups: &[&str]) -> usize {
-        groups.iter().map(|group| group.len() + self.separator.len_utf8()).sum::<usize>().saturating_sub(1)
+    fn length(self, groups: &[(&str, Cow<'_, str>)]) -> usize {
+        let (between, around) = match self {
+            GroupFormat::List { separator, .. } => (separator.len_utf8(), 0),
+            GroupFormat::Json => (1, 2),
+        };
+        let texts: usize = groups.iter().map(|(_, written)| written.len() + between).sum();
+        texts.saturating_sub(between) + around
     }
+
+    fn join(self, groups: &[(&str, Cow<'_, str>)]) -> String {
+        let texts: Vec<&str> = groups.iter().map(|(_, written)| written.as_ref()).collect();
+        match self {
+            GroupFormat::List { separator, .. } => texts.join(separator.encode_utf8(&mut [0; 4])),
+            GroupFormat::Json => format!("[{}]", texts.join(",")),
+        }
+    }
+}
+
+/// A JSON text of ASCII only (RFC 8259 §7).
+fn json_text(text: &str) -> String {
+    let mut written = String::with_capacity(text.len() + 2);
+    written.push('"');
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => written.extend(['\\', character]),
+            ' '..='~' => written.push(character),
+            _ => {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    written.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
+        }
+    }
+    written.push('"');
+    written
 }
 
 #[cfg(test)]
@@ -144,7 +203,7 @@ mod tests {
             only_mentioned,
             mentioned: mentioned.iter().map(|group| (*group).to_owned()).collect(),
             max_bytes,
-            separator: ',',
+            format: GroupFormat::List { separator: ',', encoding: Encoding::Plain },
         }
     }
 
@@ -168,12 +227,46 @@ mod tests {
     }
 
     #[test]
-    fn only_printable_ascii_leaves() {
+    fn i6_a_separator_in_a_group_is_encoded_or_needs_json() {
+        let groups = ["a,b", "gr\u{fc}n", "c \"d\\", "\u{1f600}", "e\nf"];
+        for (format, want, dropped) in [
+            (GroupFormat::List { separator: ',', encoding: Encoding::Plain }, r#"c "d\"#, 4),
+            (GroupFormat::List { separator: '|', encoding: Encoding::Plain }, r#"a,b|c "d\"#, 3),
+            (
+                GroupFormat::List { separator: ',', encoding: Encoding::Percent },
+                r#"a%2Cb,gr%C3%BCn,c "d\,%F0%9F%98%80"#,
+                1,
+            ),
+            (
+                GroupFormat::List { separator: ',', encoding: Encoding::Rfc2047 },
+                r#"=?UTF-8?B?YSxi?=,=?UTF-8?B?Z3LDvG4=?=,c "d\,=?UTF-8?B?8J+YgA==?="#,
+                1,
+            ),
+            (GroupFormat::Json, r#"["a,b","gr\u00fcn","c \"d\\","\ud83d\ude00"]"#, 1),
+        ] {
+            let rule = GroupRule { format, ..rule(false, &[], want.len()) };
+            assert_eq!(joined(&rule, &groups), (Ok(Some(want.to_owned())), dropped), "{format:?}");
+            let short = GroupRule { format, ..rule_of(want.len() - 1) };
+            assert_eq!(joined(&short, &groups).0, Err(Reason::GroupsTooLarge), "{format:?}");
+        }
+        let json = GroupRule { format: GroupFormat::Json, ..rule(false, &[], 100) };
+        assert_eq!(joined(&json, &[]), (Ok(None), 0));
+    }
+
+    /// Every group is mentioned, so that what does not fit is refused.
+    fn rule_of(max_bytes: usize) -> GroupRule {
+        rule(false, &["a,b", "gr\u{fc}n", "c \"d\\", "\u{1f600}"], max_bytes)
+    }
+
+    #[test]
+    fn i5_only_printable_ascii_leaves() {
         let headers = OutgoingHeaders {
             user: Some(HeaderName::from_static("remote-user")),
             groups: Some(HeaderName::from_static("remote-groups")),
             email: Some(HeaderName::from_static("remote-email")),
             name: Some(HeaderName::from_static("x-name")),
+            user_encoding: Encoding::Plain,
+            name_encoding: Encoding::Plain,
             group_rule: rule(false, &[], 3000),
         };
         let mut counts = Counts::default();
@@ -193,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn identity_headers_may_not_be_called_anything() {
+    fn i1_identity_headers_may_not_be_called_anything() {
         for name in ["Remote-User", "X-User", "X-Auth-Request-Email"] {
             assert!(parse_name(name).is_ok(), "{name}");
         }

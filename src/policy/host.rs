@@ -20,6 +20,8 @@ pub struct HostBlock {
     pub login: Option<Login>,
     /// The servers behind tell upper from lower case.
     pub case_sensitive: bool,
+    /// CORS preflights pass.
+    pub preflight: bool,
     pub routes: RouteTable,
 }
 
@@ -170,6 +172,7 @@ mod tests {
                         place: Place::whole("test.yaml"),
                         login: None,
                         case_sensitive: false,
+                        preflight: false,
                         routes: RouteTable::default(),
                     };
                     (HostPattern::parse(key).expect(key), block)
@@ -179,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn exact_names_win_then_the_longest_suffix() {
+    fn h6_exact_names_win_then_the_longest_suffix() {
         let hosts = table(&[
             "wiki.corp.test",
             "*.corp.test",
@@ -210,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_with_a_port_covers_no_other_port() {
+    fn h2_a_key_with_a_port_covers_no_other_port() {
         let hosts = table(&["h.test:8443"]);
         for (port, found) in [(None, false), (Some(443), false), (Some(8443), true)] {
             assert_eq!(hosts.find("h.test", port).is_some(), found, "{port:?}");

@@ -2,26 +2,41 @@
 
 use std::sync::Arc;
 
-use crate::model::client_ip::ClientAddress;
 use crate::model::decision::RouteId;
-use crate::model::network::NetworkSet;
-use crate::model::problem::Place;
+use crate::policy::gate::Gate;
 use crate::policy::pattern::PathPattern;
+use crate::policy::regex::PathRegex;
 use crate::policy::requirement::Requirement;
-use crate::policy::truth::Truth;
 
 /// A built route.
 #[derive(Debug)]
 pub struct Route {
     pub id: Arc<RouteId>,
-    pub pattern: PathPattern,
+    pub pattern: RoutePattern,
     pub methods: Methods,
     pub access: Access,
     pub sources: Sources,
-    /// The network gates of defaults, host and route: all must be open.
+    /// The gates of defaults, host and route: all must be open.
     pub gates: Vec<Gate>,
     /// Paths with `%2f` or double encoding may use this route.
     pub keeps_encoded_slash: bool,
+}
+
+/// Which paths a route is for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum RoutePattern {
+    Path(PathPattern),
+    Regex(PathRegex),
+}
+
+impl RoutePattern {
+    /// Is an upper-case ASCII letter written in it?
+    pub fn mentions_upper_case(&self) -> bool {
+        match self {
+            RoutePattern::Path(pattern) => pattern.mentions_upper_case(),
+            RoutePattern::Regex(regex) => regex.mentions_upper_case(),
+        }
+    }
 }
 
 /// Who may use a route.
@@ -54,32 +69,6 @@ impl PartialEq for Route {
     /// Routes are one of a kind: equal only to themselves.
     fn eq(&self, other: &Route) -> bool {
         std::ptr::eq(self, other)
-    }
-}
-
-/// A network gate: request facts only, and it only closes.
-#[derive(Clone, Debug)]
-pub struct Gate {
-    /// What the gate stands at: `defaults`, `host` or `route`.
-    pub of: &'static str,
-    pub networks: Networks,
-    pub place: Place,
-}
-
-/// A union of networks, tested against the client address.
-#[derive(Clone, Debug)]
-pub struct Networks {
-    pub names: Vec<Arc<str>>,
-    pub set: Arc<NetworkSet>,
-}
-
-impl Networks {
-    /// Is the client in one of these networks? Unknown when its address is.
-    pub fn holds(&self, address: ClientAddress) -> Truth {
-        match address.ip() {
-            Some(ip) => Truth::from(self.set.contains(ip)),
-            None => Truth::Unknown,
-        }
     }
 }
 
@@ -124,16 +113,23 @@ impl Methods {
     }
 }
 
+impl std::fmt::Display for Methods {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.any { f.write_str("any") } else { write!(f, "[{}]", self.listed.join(", ")) }
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod testing {
     use super::*;
+    use crate::model::problem::Place;
     use crate::policy::pattern::PathPattern;
 
     /// A public route; `methods` is empty for the registered nine, `any`, or a comma-separated list.
     pub(crate) fn route(name: &str, path: &str, methods: &str) -> Route {
         Route {
             id: Arc::new(RouteId { host: "test".into(), name: name.into(), place: Place::whole("test.yaml") }),
-            pattern: PathPattern::parse(path).expect(path),
+            pattern: RoutePattern::Path(PathPattern::parse(path).expect(path)),
             methods: match methods {
                 "" => Methods::registered(),
                 "any" => Methods::any(),

@@ -60,6 +60,12 @@ impl SpoofGuard {
         SpoofGuard { mode, folded: owned.iter().map(|name| fold(name)).collect(), owned }
     }
 
+    /// Guard these names too, which no proxy's list of identity headers holds.
+    pub fn also<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> SpoofGuard {
+        self.folded.extend(names.into_iter().map(fold));
+        self
+    }
+
     /// The mode.
     pub fn mode(&self) -> SpoofMode {
         self.mode
@@ -110,7 +116,7 @@ mod tests {
     use crate::policy::trace::Silent;
 
     #[test]
-    fn every_spelling_of_an_owned_name_is_seen() {
+    fn i2_every_spelling_of_an_owned_name_is_seen() {
         let guard = SpoofGuard::new(SpoofMode::Refuse, ["remote-user"]);
         for (name, seen) in [
             ("remote-user", true),
@@ -126,6 +132,22 @@ mod tests {
             let mut headers = Headers::new(false);
             headers.push(name, b"root");
             assert_eq!(guard.inspect(&headers, Dialect::Caddy, &mut Silent).refuse, seen, "{name}");
+        }
+    }
+
+    #[test]
+    fn f2_a_name_that_no_list_holds_is_refused_where_it_cannot_be_removed() {
+        let guard = SpoofGuard::new(SpoofMode::Strip, ["remote-user"]).also(["x-only-a-proxy-says"]);
+        for (name, dialect, refused) in [
+            ("X-Only-A-Proxy-Says", Dialect::ExtAuthz, false),
+            ("X-Only-A-Proxy-Says", Dialect::Caddy, true),
+            ("x_only_a_proxy_says", Dialect::Nginx, true),
+            ("Remote-User", Dialect::Caddy, false),
+        ] {
+            let mut headers = Headers::new(false);
+            headers.push(name, b"true");
+            let spoofed = guard.inspect(&headers, dialect, &mut Silent);
+            assert_eq!((spoofed.refuse, spoofed.count()), (refused, 1), "{name} {dialect}");
         }
     }
 

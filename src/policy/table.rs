@@ -6,7 +6,9 @@ use std::collections::HashMap;
 use crate::model::path::reading::Reading;
 use crate::policy::pattern::PathPattern;
 use crate::policy::pattern::Segment;
+use crate::policy::regex::PathRegex;
 use crate::policy::route::Route;
+use crate::policy::route::RoutePattern;
 
 /// Routes in the order they were written, grouped by pattern.
 #[derive(Debug, Default)]
@@ -17,6 +19,8 @@ pub struct RouteTable {
     exact: Trie,
     /// The same with folded literals, for readings of servers that ignore case.
     folded: Trie,
+    /// Expressions, tried in order where they come before what the tries find.
+    regexes: Vec<(usize, PathRegex)>,
     mentions_upper_case: bool,
 }
 
@@ -33,14 +37,20 @@ impl RouteTable {
     /// Index routes in their order.
     pub fn new(routes: Vec<Route>) -> RouteTable {
         let mut table = RouteTable::default();
-        let mut numbers: HashMap<PathPattern, usize> = HashMap::new();
+        #[expect(clippy::mutable_key_type, reason = "an expression is hashed and compared by its text alone")]
+        let mut numbers: HashMap<RoutePattern, usize> = HashMap::new();
         for (index, route) in routes.iter().enumerate() {
             let next = table.patterns.len();
             let number = *numbers.entry(route.pattern.clone()).or_insert(next);
             if number == next {
                 table.patterns.push(Vec::new());
-                table.exact.insert(&route.pattern, number, false);
-                table.folded.insert(&route.pattern, number, true);
+                match &route.pattern {
+                    RoutePattern::Path(pattern) => {
+                        table.exact.insert(pattern, number, false);
+                        table.folded.insert(pattern, number, true);
+                    }
+                    RoutePattern::Regex(regex) => table.regexes.push((number, regex.clone())),
+                }
                 table.mentions_upper_case |= route.pattern.mentions_upper_case();
             }
             if let Some(group) = table.patterns.get_mut(number) {
@@ -55,7 +65,12 @@ impl RouteTable {
     /// the method is the one.
     pub fn find(&self, reading: &Reading<'_>, method: &str) -> Found<'_> {
         let trie = if reading.folded() { &self.folded } else { &self.exact };
-        let Some(group) = trie.find(reading.segments()).and_then(|number| self.patterns.get(number)) else {
+        let listed = trie.find(reading.segments());
+        let earlier = |number: usize| listed.is_none_or(|listed| number < listed);
+        let matched =
+            self.regexes.iter().take_while(|(number, _)| earlier(*number)).find(|(_, regex)| regex.matches(reading));
+        let first = matched.map(|(number, _)| *number).or(listed);
+        let Some(group) = first.and_then(|number| self.patterns.get(number)) else {
             return Found::Nothing;
         };
         let mut routes = group.iter().filter_map(|index| self.routes.get(*index));
@@ -228,10 +243,35 @@ mod tests {
     }
 
     #[test]
-    fn segments_are_whole() {
+    fn p12_segments_are_whole() {
         for (target, want) in [("/admin", "0"), ("/admin/x", "0"), ("/adminx", "-"), ("/admi", "-"), ("/%61dmin", "0")]
         {
             assert_eq!(found(&[("/admin/**", "")], "GET", target), want, "{target}");
+        }
+    }
+
+    #[test]
+    fn expressions_keep_their_place_in_the_order() {
+        let regex = |name: &str, text: &str| {
+            let mut route = route(name, "/", "");
+            route.pattern = RoutePattern::Regex(PathRegex::parse(text).expect(text));
+            route
+        };
+        let table = RouteTable::new(vec![
+            route("first", "/img/logo.png", ""),
+            regex("pictures", r"/img/.*\.png"),
+            route("images", "/img/**", ""),
+            regex("late", "/img/.*"),
+        ]);
+        for (target, want) in
+            [("/img/logo.png", "first"), ("/img/x.png", "pictures"), ("/img/x.gif", "images"), ("/other", "-")]
+        {
+            let path = Path::parse(target).expect(target);
+            let found = match table.find(&path.canonical(), "GET") {
+                Found::Route(route) => &*route.id.name,
+                Found::OtherMethods(_) | Found::Nothing => "-",
+            };
+            assert_eq!(found, want, "{target}");
         }
     }
 

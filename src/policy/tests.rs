@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::model::client_ip::ClientAddress;
 use crate::model::dialect::Dialect;
 use crate::model::header::Headers;
 use crate::model::network::NetworkSet;
@@ -8,14 +9,20 @@ use crate::model::network::parse_network;
 use crate::model::request::Attributes;
 use crate::model::request::StatedAddress;
 use crate::policy::condition::Condition;
+use crate::policy::condition::RequestFacts;
+use crate::policy::condition::header::HeaderTest;
 use crate::policy::condition::member::Member;
 use crate::policy::condition::member::Members;
 use crate::policy::condition::testing::identity;
+use crate::policy::encoding::Encoding;
+use crate::policy::gate::Gate;
+use crate::policy::gate::GateRule;
+use crate::policy::gate::Networks;
+use crate::policy::header::GroupFormat;
 use crate::policy::header::GroupRule;
 use crate::policy::host::HostPattern;
 use crate::policy::requirement::Requirement;
-use crate::policy::route::Gate;
-use crate::policy::route::Networks;
+use crate::policy::route::Methods;
 use crate::policy::route::Sources;
 use crate::policy::route::testing::route;
 use crate::policy::spoof::SpoofMode;
@@ -45,6 +52,7 @@ fn policy(case_sensitive: bool, routes: Vec<Route>) -> Policy {
         place: place(),
         login: None,
         case_sensitive,
+        preflight: false,
         routes: RouteTable::new(routes),
     };
     Policy {
@@ -56,37 +64,55 @@ fn policy(case_sensitive: bool, routes: Vec<Route>) -> Policy {
             groups: None,
             email: None,
             name: None,
+            user_encoding: Encoding::Plain,
+            name_encoding: Encoding::Plain,
             group_rule: GroupRule {
                 only_mentioned: false,
                 mentioned: Default::default(),
                 max_bytes: 3000,
-                separator: ',',
+                format: GroupFormat::List { separator: ',', encoding: Encoding::Plain },
             },
         },
     }
 }
 
 fn request(target: &str) -> Request<'_> {
+    with_headers("GET", target, &[])
+}
+
+fn with_headers<'w>(method: &'w str, target: &'w str, fields: &[(&'w str, &'w str)]) -> Request<'w> {
+    let mut headers = Headers::new(false);
+    for (name, value) in fields {
+        headers.push(name, value.as_bytes());
+    }
     Request::parse(Attributes {
         dialect: Dialect::Caddy,
-        method: "GET",
+        method,
         scheme: None,
         host: "h.test",
         target,
         address: StatedAddress::default(),
-        headers: Headers::new(false),
+        headers,
         ignored_forwarding: 0,
     })
     .unwrap_or_else(|refusal| panic!("{target}: {refusal:?}"))
 }
 
 fn verdict(policy: &Policy, target: &str, principal: &Principal) -> Reason {
-    let request = request(target);
-    let address = ClientAddress::Missing;
-    let decided = policy.route(&request, &mut Silent).and_then(|routed| {
-        routed.gates(address, &mut Silent).and_then(|()| routed.decide(principal, address, &mut Silent))
+    judge(policy, &request(target), principal)
+}
+
+fn judge(policy: &Policy, request: &Request<'_>, principal: &Principal) -> Reason {
+    let facts = facts(request, ClientAddress::Missing);
+    let decided = policy.route(request, &mut Silent).and_then(|routed| {
+        routed.gates(&facts, &mut Silent).and_then(|()| routed.decide(principal, facts, &mut Silent))
     });
     decided.unwrap_or_else(|denied| denied.reason)
+}
+
+fn facts<'r>(request: &'r Request<'_>, address: ClientAddress) -> RequestFacts<'r> {
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    RequestFacts { address, method: request.method, query: request.path.query(), headers: &request.headers, now }
 }
 
 fn in_groups(groups: &[&str]) -> Principal {
@@ -114,6 +140,13 @@ fn p1_a_public_rule_never_opens_a_path_that_resolves_elsewhere() {
             assert_eq!(verdict(&policy, target, principal), Reason::AmbiguousPath, "{target} {principal:?}");
         }
     }
+}
+
+#[test]
+fn p4_an_empty_segment_is_not_the_root() {
+    let policy = policy(false, vec![rule("/", "public"), rule("/**", "staff")]);
+    assert_eq!(verdict(&policy, "/", &Principal::Anonymous), Reason::Public);
+    assert_eq!(verdict(&policy, "//", &Principal::Anonymous), Reason::AmbiguousPath);
 }
 
 #[test]
@@ -179,7 +212,7 @@ fn p2_encoded_slashes_and_double_encoding_need_an_opt_in() {
 }
 
 #[test]
-fn deny_is_what_is_left() {
+fn f3_deny_is_what_is_left() {
     let staff = in_groups(&["staff"]);
     assert_eq!(verdict(&policy(false, vec![]), "/", &staff), Reason::RouteUnknown);
     assert_eq!(verdict(&policy(false, vec![route("x", "/", "POST")]), "/", &staff), Reason::MethodNotListed);
@@ -216,8 +249,11 @@ fn gates_close_on_unknown_addresses_and_hold_for_public_routes_too() {
     let gated = |who| {
         let mut rule = rule("/", who);
         let set = Arc::new(NetworkSet::new(parse_network("192.0.2.0/24")));
-        rule.gates =
-            vec![Gate { of: "host", networks: Networks { names: vec!["office".into()], set }, place: place() }];
+        rule.gates = vec![Gate {
+            of: "host",
+            rule: GateRule::Within(Networks { names: vec!["office".into()], set }),
+            place: place(),
+        }];
         policy(false, vec![rule])
     };
     for who in ["public", "staff"] {
@@ -230,8 +266,80 @@ fn gates_close_on_unknown_addresses_and_hold_for_public_routes_too() {
             (ClientAddress::Missing, Some(Reason::NetworkDenied)),
             (ClientAddress::Malformed, Some(Reason::NetworkDenied)),
         ] {
-            let got = routed.gates(address, &mut Silent).err().map(|denied| denied.reason);
+            let got = routed.gates(&facts(&request, address), &mut Silent).err().map(|denied| denied.reason);
             assert_eq!(got, want, "{who} {address:?}");
         }
     }
+}
+
+#[test]
+fn deny_gates_close_on_what_they_name_and_on_what_is_unknown() {
+    let denying = |rule: GateRule| {
+        let mut route = rule_of("staff");
+        route.gates = vec![Gate { of: "host", rule, place: place() }];
+        policy(false, vec![route])
+    };
+    let set = || Arc::new(NetworkSet::new(parse_network("192.0.2.0/24")));
+    let outside = denying(GateRule::Outside(Networks { names: vec!["bad".into()], set: set() }));
+    let request_ = request("/");
+    let routed = outside.route(&request_, &mut Silent).expect("a route");
+    for (address, open) in [("192.0.2.1", false), ("198.51.100.1", true), ("", false)] {
+        let address = address.parse().map_or(ClientAddress::Missing, ClientAddress::Known);
+        assert_eq!(routed.gates(&facts(&request_, address), &mut Silent).is_ok(), open, "{address:?}");
+    }
+    let test = HeaderTest { name: "x-debug".into(), values: vec!["1".into()] };
+    let without = denying(GateRule::Without(test));
+    let staff = in_groups(&["staff"]);
+    for (fields, want) in [
+        (vec![], Reason::Permitted),
+        (vec![("x-debug", "0")], Reason::Permitted),
+        (vec![("x-debug", "1")], Reason::HeaderDenied),
+        (vec![("x-debug", "0"), ("x-debug", "1")], Reason::HeaderDenied),
+        (vec![("x-debug", "0,1")], Reason::HeaderDenied),
+    ] {
+        assert_eq!(judge(&without, &with_headers("GET", "/", &fields), &staff), want, "{fields:?}");
+    }
+    let except = denying(GateRule::Except(Methods::listed(["DELETE"])));
+    assert_eq!(judge(&except, &with_headers("GET", "/", &[]), &staff), Reason::Permitted);
+    assert_eq!(judge(&except, &with_headers("DELETE", "/", &[]), &staff), Reason::MethodDenied);
+}
+
+#[test]
+fn h9_only_a_whole_preflight_passes_and_only_where_it_is_allowed() {
+    let block = |preflight| {
+        let mut route = rule_of("staff");
+        route.methods = Methods::listed(["GET", "PUT"]);
+        let block = HostBlock {
+            key: "h.test".into(),
+            place: place(),
+            login: None,
+            case_sensitive: false,
+            preflight,
+            routes: RouteTable::new(vec![route]),
+        };
+        let mut policy = policy(false, vec![]);
+        policy.hosts = HostTable::new(vec![(HostPattern::parse("h.test").expect("a host"), block)]);
+        policy
+    };
+    let origin = ("origin", "https://app.test");
+    let wants = |method| ("access-control-request-method", method);
+    for (preflight, method, target, fields, want) in [
+        (true, "OPTIONS", "/", vec![origin, wants("PUT")], Reason::Preflight),
+        (true, "OPTIONS", "/", vec![origin, wants("DELETE")], Reason::MethodNotListed),
+        (true, "OPTIONS", "/other", vec![origin, wants("PUT")], Reason::RouteUnknown),
+        (true, "OPTIONS", "/", vec![origin], Reason::MethodNotListed),
+        (true, "OPTIONS", "/", vec![wants("PUT")], Reason::MethodNotListed),
+        (true, "OPTIONS", "/", vec![origin, wants("put")], Reason::MethodNotListed),
+        (true, "OPTIONS", "/", vec![origin, wants("PUT"), wants("GET")], Reason::MethodNotListed),
+        (true, "GET", "/", vec![origin, wants("PUT")], Reason::CredentialMissing),
+        (false, "OPTIONS", "/", vec![origin, wants("PUT")], Reason::MethodNotListed),
+    ] {
+        let got = judge(&block(preflight), &with_headers(method, target, &fields), &Principal::Anonymous);
+        assert_eq!(got, want, "{preflight} {method} {target} {fields:?}");
+    }
+}
+
+/// A route for `/` alone.
+fn rule_of(who: &str) -> Route {
+    rule("/", who)
 }

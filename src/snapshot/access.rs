@@ -8,11 +8,14 @@ use crate::model::problem::Problems;
 use crate::policy::condition::Condition;
 use crate::policy::condition::claim::ClaimTest;
 use crate::policy::condition::network::NetworkTest;
+use crate::policy::condition::query::QueryTest;
+use crate::policy::condition::schedule::Schedule;
 use crate::policy::condition::scope::Scopes;
 use crate::policy::condition::source::SourceNames;
 use crate::policy::requirement::Requirement;
 use crate::policy::route::Access;
 use crate::snapshot::Names;
+use crate::snapshot::host::header_test;
 
 /// `public`, or a requirement. A route with neither is a mistake, as is one with both.
 pub(super) fn access(route: &At<tree::Route>, names: &Names, problems: &mut Problems) -> Access {
@@ -26,7 +29,7 @@ pub(super) fn access(route: &At<tree::Route>, names: &Names, problems: &mut Prob
         (Some(public), None) if public.value => Access::Public,
         (_, Some(require)) => Access::Require(requirement(&require.value, &require.place, names, problems)),
         (_, None) => {
-            let message = format!("route `{}` lets nobody in", route.path.value);
+            let message = format!("route `{}` lets nobody in", crate::snapshot::host::title(route));
             problems.push(
                 Problem::error(route.place.clone(), "", message)
                     .help("write `require: {authenticated: true}`, other conditions, or `public: true`"),
@@ -69,6 +72,19 @@ fn requirement(
     if let Some(network) = &require.network {
         add(Condition::Network(NetworkTest(names.networks.union(network, problems))), &network.place);
     }
+    for (name, values) in require.headers.iter().flat_map(|headers| headers.iter()) {
+        add(Condition::Header(header_test(name, values, problems)), &name.place);
+    }
+    for (name, values) in require.query.iter().flat_map(|query| query.iter()) {
+        let values = values.iter().map(|value| value.value.clone()).collect();
+        add(Condition::Query(QueryTest { name: name.value.clone(), values }), &name.place);
+    }
+    if let Some(schedule) = &require.schedule {
+        match self::schedule(schedule) {
+            Ok(built) => add(Condition::Schedule(built), &schedule.place),
+            Err(problem) => problems.push(problem),
+        }
+    }
     if let Some(authenticated) = &require.authenticated {
         if !authenticated.value {
             let message = "`authenticated: false` demands nothing";
@@ -99,6 +115,14 @@ fn requirement(
         );
     }
     Requirement::All(parts, place.clone())
+}
+
+fn schedule(written: &At<tree::Schedule>) -> Result<Schedule, Problem> {
+    let days = written.days.iter().flat_map(|days| days.iter()).map(|day| day.as_str());
+    let text = |at: &Option<At<String>>| at.as_ref().map(|at| at.value.clone());
+    let (hours, zone) = (text(&written.hours), text(&written.zone));
+    Schedule::parse(days, hours.as_deref(), zone.as_deref())
+        .map_err(|error| Problem::error(written.place.clone(), "", error.to_string()))
 }
 
 fn claim(

@@ -8,6 +8,8 @@ use crate::config::at::At;
 use crate::config::tree;
 use crate::model::problem::Problem;
 use crate::policy::condition::Condition;
+use crate::policy::encoding::Encoding;
+use crate::policy::header::GroupFormat;
 use crate::policy::header::GroupRule;
 use crate::policy::header::OutgoingHeaders;
 use crate::policy::header::parse_name;
@@ -40,8 +42,22 @@ pub(super) fn outgoing(
         problems.extend(same_names([&headers.user, &headers.groups, &headers.email, &headers.name]));
     }
     let [user, groups, email, name] = names;
-    let group_rule = group_rule(defaults.groups.as_ref(), mentioned(blocks, roles), &mut problems);
-    (OutgoingHeaders { user, groups, email, name, group_rule }, problems)
+    let encode = |of: fn(&tree::Encode) -> &Option<At<tree::HeaderEncoding>>| {
+        defaults.encode.as_ref().and_then(|encode| of(encode).as_ref())
+    };
+    let (user_encoding, name_encoding) =
+        (encoding(encode(|encode| &encode.user)), encoding(encode(|encode| &encode.name)));
+    let of_groups = encode(|encode| &encode.groups);
+    let group_rule = group_rule(defaults.groups.as_ref(), of_groups, mentioned(blocks, roles), &mut problems);
+    (OutgoingHeaders { user, groups, email, name, user_encoding, name_encoding, group_rule }, problems)
+}
+
+fn encoding(written: Option<&At<tree::HeaderEncoding>>) -> Encoding {
+    match written.map(|written| written.value) {
+        None => Encoding::Plain,
+        Some(tree::HeaderEncoding::Percent) => Encoding::Percent,
+        Some(tree::HeaderEncoding::Rfc2047) => Encoding::Rfc2047,
+    }
 }
 
 fn same_names(written: [&Option<At<String>>; 4]) -> Vec<Problem> {
@@ -58,10 +74,13 @@ fn same_names(written: [&Option<At<String>>; 4]) -> Vec<Problem> {
 
 fn group_rule(
     written: Option<&At<tree::GroupHeader>>,
+    encode: Option<&At<tree::HeaderEncoding>>,
     mentioned: HashSet<String>,
     problems: &mut Vec<Problem>,
 ) -> GroupRule {
-    let mut rule = GroupRule { only_mentioned: false, mentioned, max_bytes: MAX_GROUP_BYTES as usize, separator: ',' };
+    let encoding = encoding(encode);
+    let format = GroupFormat::List { separator: ',', encoding };
+    let mut rule = GroupRule { only_mentioned: false, mentioned, max_bytes: MAX_GROUP_BYTES as usize, format };
     let Some(written) = written else { return rule };
     rule.only_mentioned = written.send.as_deref() == Some(&tree::GroupChoice::Mentioned);
     if let Some(max_bytes) = &written.max_bytes {
@@ -73,12 +92,25 @@ fn group_rule(
     }
     if let Some(separator) = &written.separator {
         match separator.as_str() {
-            "," | ";" | "|" | " " => rule.separator = separator.chars().next().unwrap_or(','),
+            "," | ";" | "|" | " " => {
+                rule.format = GroupFormat::List { separator: separator.chars().next().unwrap_or(','), encoding };
+            }
             other => {
                 let message = format!("`{other}` cannot separate groups");
                 problems
                     .push(Problem::error(separator.place.clone(), "", message).help("write `,`, `;`, `|` or a space"));
             }
+        }
+    }
+    if written.format.as_deref() == Some(&tree::GroupFormat::Json) {
+        rule.format = GroupFormat::Json;
+        if let Some(separator) = &written.separator {
+            let message = "`separator` says nothing here: JSON has its own";
+            problems.push(Problem::error(separator.place.clone(), "", message).help("remove it, or `format: json`"));
+        }
+        if let Some(encode) = encode {
+            let message = "`encode.groups` says nothing here: JSON has its own escapes";
+            problems.push(Problem::error(encode.place.clone(), "", message).help("remove it, or `format: json`"));
         }
     }
     rule

@@ -10,14 +10,18 @@ use crate::model::decision::RouteId;
 use crate::model::problem::Problem;
 use crate::model::problem::Problems;
 use crate::model::request::Scheme;
+use crate::policy::condition::header::HeaderTest;
 use crate::policy::denial::Login;
+use crate::policy::gate::Gate;
+use crate::policy::gate::GateRule;
 use crate::policy::host::HostBlock;
 use crate::policy::host::HostPattern;
 use crate::policy::pattern::PathPattern;
-use crate::policy::route::Gate;
+use crate::policy::regex::PathRegex;
 use crate::policy::route::Methods;
 use crate::policy::route::REGISTERED;
 use crate::policy::route::Route;
+use crate::policy::route::RoutePattern;
 use crate::policy::route::Sources;
 use crate::policy::table::RouteTable;
 use crate::snapshot::Names;
@@ -78,6 +82,7 @@ fn build(
         key: key.as_str().into(),
         place: key.place.clone(),
         login,
+        preflight: block.preflight.as_deref() == Some(&tree::Preflight::Allow),
         case_sensitive: block.path_case.as_deref() == Some(&tree::PathCase::Sensitive),
         routes: RouteTable::new(default_routes.into_iter().chain(own_routes).collect()),
     }
@@ -98,14 +103,8 @@ impl Scope<'_> {
         let sources = self.sources(route, matches!(access, crate::policy::route::Access::Public));
         let gates = self.gates(route);
         let methods = methods(route.methods.as_ref(), self.problems);
-        let pattern = match PathPattern::parse(&route.path) {
-            Ok(pattern) => pattern,
-            Err(error) => {
-                self.problems.push(Problem::error(route.path.place.clone(), "", error.to_string()));
-                return None;
-            }
-        };
-        let name = route.name.as_ref().unwrap_or(&route.path);
+        let pattern = pattern(route, self.problems)?;
+        let name = route.name.as_ref().or(route.path.as_ref()).or(route.path_regex.as_ref())?;
         Some(Route {
             id: Arc::new(RouteId { host: host.into(), name: name.as_str().into(), place: route.place.clone() }),
             pattern,
@@ -123,7 +122,7 @@ impl Scope<'_> {
         let Some(list) = written else {
             let only = self.names.identities.only();
             if only.is_none() && !public {
-                let message = format!("route `{}` has no identity source", route.path.value);
+                let message = format!("route `{}` has no identity source", title(route));
                 let help = if self.names.identities.is_empty() {
                     "configure one under `identity:`"
                 } else {
@@ -152,21 +151,43 @@ impl Scope<'_> {
                 self.problems.push(Problem::warning(
                     network.place.clone(),
                     "",
-                    format!("route `{}` lifts the network gates of its host", route.path.value),
+                    format!("route `{}` lifts the network gates of its host", title(route)),
                 ));
                 lists.clear();
             }
             _ => lists.push(("route", &route.network)),
         }
+        let levels = [("defaults", &self.defaults.deny), ("host", &self.block.deny), ("route", &route.deny)];
+        let denied: Vec<Gate> =
+            levels.into_iter().filter_map(|(of, deny)| Some(self.deny(of, deny.as_ref()?))).flatten().collect();
         lists
             .into_iter()
             .filter_map(|(of, list)| Some((of, list.as_ref()?)))
             .map(|(of, list)| Gate {
                 of,
-                networks: self.names.networks.union(list, self.problems),
+                rule: GateRule::Within(self.names.networks.union(list, self.problems)),
                 place: list.place.clone(),
             })
+            .chain(denied)
             .collect()
+    }
+
+    /// The `deny` gates of one level; each key closes by itself.
+    fn deny(&mut self, of: &'static str, deny: &At<tree::Deny>) -> Vec<Gate> {
+        let mut gates = Vec::new();
+        if let Some(network) = &deny.network {
+            let rule = GateRule::Outside(self.names.networks.union(network, self.problems));
+            gates.push(Gate { of, rule, place: network.place.clone() });
+        }
+        for (name, values) in deny.headers.iter().flat_map(|headers| headers.iter()) {
+            let rule = GateRule::Without(header_test(name, values, self.problems));
+            gates.push(Gate { of, rule, place: name.place.clone() });
+        }
+        if let Some(list) = &deny.methods {
+            let rule = GateRule::Except(methods(Some(list), self.problems));
+            gates.push(Gate { of, rule, place: list.place.clone() });
+        }
+        gates
     }
 
     fn login(&mut self) -> Option<Login> {
@@ -193,6 +214,44 @@ impl Scope<'_> {
             }
         }
     }
+}
+
+/// What a route is called in messages.
+pub(super) fn title(route: &tree::Route) -> &str {
+    [&route.name, &route.path, &route.path_regex].into_iter().flatten().next().map_or("unnamed", |at| at.as_str())
+}
+
+/// `path`, or `path_regex`.
+fn pattern(route: &At<tree::Route>, problems: &mut Problems) -> Option<RoutePattern> {
+    let built = match (&route.path, &route.path_regex) {
+        (Some(path), None) => {
+            PathPattern::parse(path).map(RoutePattern::Path).map_err(|error| (path, error.to_string()))
+        }
+        (None, Some(regex)) => {
+            PathRegex::parse(regex).map(RoutePattern::Regex).map_err(|error| (regex, error.to_string()))
+        }
+        (Some(_), Some(regex)) => Err((regex, "a route has a `path` or a `path_regex`, not both".to_owned())),
+        (None, None) => {
+            problems.push(Problem::error(route.place.clone(), "", "this route has no path").help("write `path: /**`"));
+            return None;
+        }
+    };
+    built.map_err(|(at, message)| problems.push(Problem::error(at.place.clone(), "", message))).ok()
+}
+
+/// One entry of `headers`.
+pub(super) fn header_test(name: &At<String>, values: &[At<String>], problems: &mut Problems) -> HeaderTest {
+    if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
+        let message = format!("`{}` is not a header name", name.value);
+        problems.push(Problem::error(name.place.clone(), "", message));
+    }
+    for value in values.iter().filter(|value| value.contains(',') || value.trim() != value.as_str()) {
+        let message = format!("`{}` can never be told from repeated fields", value.value);
+        problems.push(
+            Problem::error(value.place.clone(), "", message).help("a value has no comma and no space at its ends"),
+        );
+    }
+    HeaderTest { name: name.to_ascii_lowercase(), values: values.iter().map(|value| value.value.clone()).collect() }
 }
 
 fn methods(list: Option<&At<OneOrMany<At<String>>>>, problems: &mut Problems) -> Methods {

@@ -14,7 +14,7 @@ use crate::model::network::PRIVATE;
 use crate::model::network::parse_network;
 use crate::model::problem::Problem;
 use crate::model::problem::Problems;
-use crate::policy::route::Networks;
+use crate::policy::gate::Networks;
 use crate::snapshot::unknown_name;
 
 /// The names that mean something without being configured.
@@ -23,6 +23,8 @@ const RESERVED: [&str; 2] = ["private", "any"];
 /// Every network by its name, `private` among them.
 pub(super) struct NetworkNames {
     sets: HashMap<String, Arc<NetworkSet>>,
+    /// The proxies that are walked over, whose addresses are never a client's.
+    hops: Arc<NetworkSet>,
 }
 
 impl NetworkNames {
@@ -53,7 +55,12 @@ impl NetworkNames {
             }
             sets.insert(name.value.clone(), Arc::new(set));
         }
-        NetworkNames { sets }
+        NetworkNames { sets, hops: Arc::default() }
+    }
+
+    /// From now on a list of nothing but these is a mistake: no client's address is ever one of them.
+    pub(super) fn walk_over(&mut self, hops: Arc<NetworkSet>) {
+        self.hops = hops;
     }
 
     /// The union of a list of names and CIDRs.
@@ -69,6 +76,16 @@ impl NetworkNames {
             } else {
                 problems.push(unknown_name(item, "network", self.sets.keys()));
             }
+        }
+        if let Some(first) = list.first()
+            && !set.is_empty()
+            && set.is_within(&self.hops)
+        {
+            let message = "no client is ever in these networks: all of them are `trusted_hops`";
+            problems.push(
+                Problem::error(first.place.clone(), "", message)
+                    .help("write the clients' addresses, or take them out of `client_ip.trusted_hops`"),
+            );
         }
         Networks { names: list.iter().map(|item| item.as_str().into()).collect(), set: Arc::new(set) }
     }

@@ -5,6 +5,8 @@ use crate::config::load::Pretend;
 use crate::config::load::load;
 use crate::model::caller::Caller;
 use crate::policy::address::AddressRule;
+use crate::policy::gate::Gate;
+use crate::policy::gate::GateRule;
 
 /// One sound issuer whose keys are never needed.
 const IDENTITY: &str = "identity: {people: {jwt: {issuer: https://sso.test, audience: app}}}\n";
@@ -63,6 +65,14 @@ fn every_mistake_is_said_at_its_line() {
         (routes("{path: /a, require: {network: [10.0.0.0/33]}}"), "3: `10.0.0.0/33` is not an address or CIDR"),
         (routes("{path: /a, require: {identity: [x]}}"), "3: there is no identity source called `x`"),
         (routes("{path: /a, identity: [x], require: {users: [u]}}"), "3: there is no identity source called `x`"),
+        (routes("{require: {users: [u]}}"), "3: this route has no path"),
+        (routes("{path: /a, path_regex: /b, public: true}"), "3: a route has a `path` or a `path_regex`, not both"),
+        (routes("{path_regex: '/(', public: true}"), "3: `/(` is not a regular expression: unclosed group"),
+        (routes("{path: /a, require: {schedule: {days: [monday]}}}"), "3: `monday` is not a day or a range of days; write `mon` or `mon-fri`"),
+        (routes("{path: /a, require: {headers: {X-A: 'a,b'}}}"), "3: `a,b` can never be told from repeated fields"),
+        (routes("{path: /a, require: {headers: {'X A': b}}}"), "3: `X A` is not a header name"),
+        (routes("{path: /a, public: true, deny: {network: [nope]}}"), "3: there is no network called `nope`"),
+        (routes("{path: /a, public: true, deny: {methods: [get]}}"), "3: `get` is not a method"),
         (routes("{path: /a, require: {claims: {a..b: x}}}"), "3: the claim path `a..b` has an empty step"),
         (
             "hosts: {h.test: {routes: [{path: /a, require: {users: [u]}}]}}\n".to_owned(),
@@ -78,7 +88,7 @@ fn every_mistake_is_said_at_its_line() {
         ("networks: {n: [0.0.0.0/0]}\n".to_owned(), "2: network `n` holds every address"),
         ("callers: [0.0.0.0/0]\n".to_owned(), "2: everyone may ask: anybody who reaches the port can learn and probe the policy"),
         ("callers: [nobody]\n".to_owned(), "2: `nobody` is not a caller"),
-        ("client_ip: {trusted_hops: [10.0.0.0/8]}\n".to_owned(), "2: `trusted_hops` says nothing here: only `from: xff` walks over hops"),
+        ("client_ip: {trusted_hops: [10.0.0.0/8]}\n".to_owned(), "2: `trusted_hops` says nothing here: only `from: xff` and `from: forwarded` walk over hops"),
         ("client_ip: {from: xff, trusted_hops: ['::/0']}\n".to_owned(), "2: every address is a trusted hop: clients can then state any address they like"),
         ("listen: {grpc: 9191}\n".to_owned(), "2: `9191` is not an address to listen at: write `host:port`, as `127.0.0.1:9191`, or `unix:/path`"),
         ("defaults: {headers: {user: Host}}\n".to_owned(), "2: `Host` means something to proxies and servers; an identity header may not be called so"),
@@ -99,6 +109,73 @@ fn every_mistake_is_said_at_its_line() {
     ] {
         let problems = problems(&text);
         assert!(problems.iter().any(|problem| problem == want), "{text}\nwanted {want}\ngot {problems:#?}");
+    }
+}
+
+#[test]
+fn a6_a_network_rule_that_nothing_can_feed_is_a_mistake() {
+    let with = |client_ip: &str, rule: &str| {
+        problems(&format!(
+            "client_ip: {{{client_ip}}}\n{IDENTITY}hosts: {{h.test: {{routes: [{{path: /, {rule}}}]}}}}\n"
+        ))
+    };
+    let open = "public: true";
+    for (client_ip, rule, want) in [
+        ("from: {header: X-Real-IP}", open, None),
+        ("from: {header: CF-Connecting-IP}", "network: private, public: true", None),
+        (
+            "from: {header: X-Forwarded-For}",
+            open,
+            Some("2: `X-Forwarded-For` is read as the proxy's own statement and never stands alone"),
+        ),
+        ("from: {header: Host}", open, Some("2: `Host` is read as the proxy's own statement and never stands alone")),
+        ("from: {header: Forwarded}", open, Some("2: `Forwarded` holds no single address")),
+        ("from: {header: Cookie}", open, Some("2: `Cookie` holds no address")),
+        ("from: {header: remote-user}", open, Some("2: `remote-user` is an identity header, and nobody may send one")),
+        ("from: {header: X Real IP}", open, Some("2: `X Real IP` is not a header name")),
+        ("from: forwarded", open, Some("2: without `trusted_hops` nobody's `Forwarded` is believed")),
+        ("from: xff", open, Some("2: without `trusted_hops` the walk ends at the asking proxy's own peer")),
+        (
+            "from: dialect, trusted_hops: [10.0.0.0/8]",
+            open,
+            Some("2: `trusted_hops` says nothing here: only `from: xff` and `from: forwarded` walk over hops"),
+        ),
+        ("from: xff, trusted_hops: [10.0.0.0/8]", "network: 192.0.2.0/24, public: true", None),
+        ("from: xff, trusted_hops: [10.0.0.0/8]", "network: private, public: true", None),
+        (
+            "from: xff, trusted_hops: [10.0.0.0/8]",
+            "network: 10.1.0.0/16, public: true",
+            Some("4: no client is ever in these networks: all of them are `trusted_hops`"),
+        ),
+        (
+            "from: forwarded, trusted_hops: [private]",
+            "require: {network: [10.0.0.0/8, '::1']}",
+            Some("4: no client is ever in these networks: all of them are `trusted_hops`"),
+        ),
+        (
+            "from: xff, trusted_hops: [private]",
+            "public: true, deny: {network: private}",
+            Some("4: no client is ever in these networks: all of them are `trusted_hops`"),
+        ),
+    ] {
+        let found = with(client_ip, rule);
+        assert_eq!(found, want.into_iter().collect::<Vec<_>>(), "{client_ip} / {rule}");
+    }
+}
+
+#[test]
+fn one_way_of_writing_groups_is_chosen() {
+    let with = |defaults: &str| problems(&format!("defaults: {{{defaults}}}\n{}", routes("{path: /, public: true}")));
+    for (defaults, want) in [
+        ("groups: {format: json}", None),
+        ("groups: {format: list, separator: '|'}, encode: {user: percent, name: rfc2047, groups: percent}", None),
+        ("groups: {format: json, separator: '|'}", Some("2: `separator` says nothing here: JSON has its own")),
+        (
+            "groups: {format: json}, encode: {groups: percent}",
+            Some("2: `encode.groups` says nothing here: JSON has its own escapes"),
+        ),
+    ] {
+        assert_eq!(with(defaults), want.into_iter().collect::<Vec<_>>(), "{defaults}");
     }
 }
 
@@ -186,9 +263,9 @@ fn a_variable_fills_a_network() {
     let (snapshot, _) = built(&text).expect("a good policy");
     let block = snapshot.policy.hosts.find("h.test", None).expect("a host");
     let route = block.routes.iter().next().expect("a route");
-    let [gate] = route.gates.as_slice() else { panic!("one gate") };
+    let [Gate { rule: GateRule::Within(networks), .. }] = route.gates.as_slice() else { panic!("one gate") };
     for (address, inside) in [("198.51.100.200", true), ("192.0.2.7", true), ("10.0.0.1", false)] {
-        assert_eq!(gate.networks.set.contains(address.parse().expect(address)), inside, "{address}");
+        assert_eq!(networks.set.contains(address.parse().expect(address)), inside, "{address}");
     }
 }
 

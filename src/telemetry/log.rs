@@ -6,6 +6,7 @@ use std::io;
 use tracing::error;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
 
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +30,17 @@ pub enum LogError {
 /// Start logging. `filter` is a level (`info`) or a list as `info,postern=debug`; libraries keep to `warn`
 /// unless the list names them.
 pub fn start(format: LogFormat, filter: &str, colour: bool) -> Result<(), LogError> {
+    let subscriber = lines(format, filter, colour, io::stderr)?;
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::Twice)?;
+    log_panics();
+    Ok(())
+}
+
+/// What writes the lines, to `writer`.
+pub fn lines<W>(format: LogFormat, filter: &str, colour: bool, writer: W) -> Result<Lines, LogError>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
     let directives = match filter.parse::<LevelFilter>() {
         Ok(level) => format!("warn,postern={level}"),
         Err(_) => filter.to_owned(),
@@ -36,15 +48,15 @@ pub fn start(format: LogFormat, filter: &str, colour: bool) -> Result<(), LogErr
     let filter = EnvFilter::builder()
         .parse(&directives)
         .map_err(|source| LogError::Filter { filter: filter.to_owned(), source })?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    let subscriber: Box<dyn tracing::Subscriber + Send + Sync> = match format {
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    Ok(match format {
         LogFormat::Json => Box::new(lines.json().flatten_event(true).with_current_span(false).finish()),
         LogFormat::Pretty => Box::new(lines.with_ansi(colour).finish()),
-    };
-    tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::Twice)?;
-    log_panics();
-    Ok(())
+    })
 }
+
+/// A subscriber of our log events.
+pub type Lines = Box<dyn tracing::Subscriber + Send + Sync>;
 
 /// A panic is an event like any other: one line, with its place but without its text, which may quote a request.
 fn log_panics() {
@@ -81,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_from_outside_stays_on_its_line() {
+    fn f7_text_from_outside_stays_on_its_line() {
         for (text, want) in [
             ("/a b\"c\\d", "/a b\"c\\d"),
             ("wiki.test\r\nX: y", "wiki.test\\r\\nX: y"),

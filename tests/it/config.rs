@@ -74,7 +74,7 @@ fn the_example_means_what_it_says() {
 /// A stray key is written into every mapping of the example in turn. Mappings whose keys are names of the operator's
 /// own take it as one more name, and then refuse its value.
 #[test]
-fn a_stray_key_is_refused_everywhere() {
+fn f3_a_stray_key_is_refused_everywhere() {
     let mut tried = 0;
     for (at, brace) in EXAMPLE.match_indices('{') {
         let (before, after) = EXAMPLE.split_at(at);

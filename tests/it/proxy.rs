@@ -16,18 +16,18 @@
 //! | [`direct`] | a client that asks Postern by itself |
 //! | [`outage`] | the same proxies when Postern is dead, silent or at a loss |
 
-mod asked;
+pub(crate) mod asked;
 mod battery;
-mod client;
+pub(crate) mod client;
 mod direct;
 pub(crate) mod edge;
-mod judged;
+pub(crate) mod judged;
 mod outage;
 pub(crate) mod parts;
-mod people;
+pub(crate) mod people;
 mod pod;
 pub(crate) mod ports;
-mod postern;
-mod process;
-mod scenarios;
-mod upstream;
+pub(crate) mod postern;
+pub(crate) mod process;
+pub(crate) mod scenarios;
+pub(crate) mod upstream;

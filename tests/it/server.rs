@@ -2,6 +2,6 @@
 
 mod admin;
 mod grpc;
-mod harness;
+pub(crate) mod harness;
 mod http;
 mod listener;

@@ -67,6 +67,8 @@ pub enum TokenError {
     OtherAudience,
     #[error("the user is taken from the mail address, which `email_verified` does not vouch for")]
     UnverifiedEmail,
+    #[error("the user is taken from the mail address, which has not exactly one `@`")]
+    OddEmail,
     #[error("`sub` or the user name is empty, has space at an end, or holds control characters")]
     UnsoundName,
 }
@@ -99,6 +101,7 @@ impl TokenError {
             | TokenError::ClaimType(_)
             | TokenError::NotATime(_)
             | TokenError::UnverifiedEmail
+            | TokenError::OddEmail
             | TokenError::UnsoundName => Reason::TokenClaims,
         }
     }

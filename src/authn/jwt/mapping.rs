@@ -48,8 +48,14 @@ impl ClaimMapping {
     pub(super) fn read(&self, claims: &Map<String, Value>) -> Result<Mapped, TokenError> {
         let user = text(claims, &self.user)?.ok_or_else(|| TokenError::ClaimMissing(self.user.to_string()))?;
         let email_verified = claims.get("email_verified") == Some(&Value::Bool(true));
-        if !email_verified && self.takes_user_from_email(claims) {
-            return Err(TokenError::UnverifiedEmail);
+        if self.takes_user_from_email(claims) {
+            if !email_verified {
+                return Err(TokenError::UnverifiedEmail);
+            }
+            // Whose mail domain would `a@b@c` be (I7)?
+            if user.matches('@').count() != 1 {
+                return Err(TokenError::OddEmail);
+            }
         }
         let mut groups = Vec::new();
         for path in &self.groups {

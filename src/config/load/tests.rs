@@ -43,7 +43,7 @@ fn one_file_or_a_folder_loads() {
 }
 
 #[test]
-fn nothing_is_written_in_two_files() {
+fn f5_nothing_is_written_in_two_files() {
     let world = Pretend::new()
         .file("d/a.yaml", "version: 1\nlisten: {grpc: x}\nroles: {r: {users: u}}\ndefaults: {identity: x}\n...\n")
         .file("d/b.yaml", "version: 2\nlisten: {http: x}\nroles: {r: {users: v}, s: {users: v}}\n...\n")

@@ -38,7 +38,8 @@ pub(super) fn draw(problem: &Problem, files: &[SourceFile], colour: bool) -> Str
         group = group.element(Level::HELP.message(help.as_str()));
     }
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
-    renderer.render(&[group])
+    // The renderer shows other controls as pictures; these would still reach the terminal.
+    renderer.render(&[group]).replace(|letter| matches!(letter, '\u{80}'..='\u{9f}'), "\u{fffd}")
 }
 
 /// The first line of a place and its number, underlined: two lines of text, nothing for a place without text.

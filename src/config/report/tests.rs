@@ -112,3 +112,11 @@ fn odd_places_are_drawn_without_harm() {
         assert!(report.text(false).starts_with("error: odd\n"), "{text:?}");
     }
 }
+
+#[test]
+fn no_control_reaches_the_terminal() {
+    let text = "version: 1\n\"\u{9b}31m\": 1 # \u{1b}[31m \u{85}\u{202e}\n";
+    let refused = load(std::path::Path::new("p.yaml"), &Pretend::new().file("p.yaml", text)).expect_err("unknown key");
+    let shown = refused.report(Problems::default()).text(false);
+    assert!(!shown.contains(|letter: char| letter.is_control() && letter != '\n' || letter == '\u{202e}'), "{shown:?}");
+}

@@ -46,8 +46,10 @@ fn allowed(allow: &Allow) -> CheckResponse {
 
 // INVARIANT: the only place that makes a denial; its status is never 0 and a `denied_response` is always there.
 fn denied(denial: &Denial, id: Option<DecisionId>) -> CheckResponse {
-    let status = answer::denied_status(denial);
-    let code = grpc_code(status);
+    let meant = answer::denied_status(denial);
+    let code = grpc_code(meant);
+    // Envoy's list of statuses has no 425, and an answer it cannot read is a failure, which may be set to allow.
+    let status = if meant == 425 { 403 } else { meant };
     let mut headers: Vec<_> =
         answer::relayed(denial).map(|(name, text)| header(name.as_str(), text.as_str())).collect();
     if !denial.body.is_empty() {
@@ -80,6 +82,7 @@ fn grpc_code(status: u16) -> i32 {
     match status {
         300..=399 | 401 => UNAUTHENTICATED,
         400 => INVALID_ARGUMENT,
+        425 => UNAVAILABLE,
         429 => RESOURCE_EXHAUSTED,
         500..=599 => UNAVAILABLE,
         _ => PERMISSION_DENIED,

@@ -64,7 +64,7 @@ fn every_path_has_one_dialect() {
 }
 
 #[test]
-fn copies_aliases_and_contradictions_are_refused() {
+fn i2_copies_aliases_and_contradictions_of_attributes_are_refused() {
     for (dialect, more, want) in [
         (Dialect::Caddy, vec![("x-forwarded-uri", "/b")], Reason::ForwardingAlias),
         (Dialect::Caddy, vec![("x-forwarded-proto", "https")], Reason::ForwardingAlias),
@@ -75,12 +75,25 @@ fn copies_aliases_and_contradictions_are_refused() {
         (Dialect::Caddy, vec![("host", "b.test")], Reason::AttributeConflict),
         (Dialect::EnvoyHttp, vec![("host", "b.test"), ("host", "a.test")], Reason::AttributeConflict),
         (Dialect::EnvoyHttp, vec![("host", "a.test"), ("x_forwarded_for", "6.6.6.6")], Reason::ForwardingAlias),
-        (Dialect::EnvoyHttp, vec![], Reason::AttributeMissing),
         (Dialect::ExtAuthz, vec![], Reason::MessageMalformed),
     ] {
         let parts = check(&more);
         let refusal = decode(dialect, &parts).expect_err("refused");
         assert_eq!((refusal.dialect, refusal.reason), (dialect, want), "{more:?}");
+    }
+}
+
+#[test]
+fn d8_a_check_has_one_host_of_its_own() {
+    for dialect in HTTP {
+        let mut parts = check(&[]);
+        parts.headers.remove("host");
+        let refusal = decode(dialect, &parts).expect_err("no host");
+        assert_eq!(refusal.reason, Reason::AttributeMissing, "{dialect}");
+        parts.headers.append("host", HeaderValue::from_static("a.test"));
+        parts.headers.append("host", HeaderValue::from_static("a.test"));
+        let refusal = decode(dialect, &parts).expect_err("two hosts");
+        assert_eq!(refusal.reason, Reason::AttributeConflict, "{dialect}");
     }
 }
 
@@ -276,6 +289,9 @@ fn check(more: &[(&'static str, &'static str)]) -> Parts {
         .header("x-forwarded-host", "a.test")
         .header("x-forwarded-uri", "/a")
         .header("x-forwarded-proto", "http");
+    if !more.iter().any(|(name, _)| *name == "host") {
+        request = request.header("host", "a.test");
+    }
     for (name, value) in more {
         request = request.header(*name, *value);
     }

@@ -37,7 +37,7 @@ fn ordinary_paths_are_plain() {
 }
 
 #[test]
-fn what_no_route_can_want_is_refused() {
+fn p8_what_no_route_can_want_is_refused() {
     for (target, want) in [
         ("", PathError::NotOrigin),
         ("*", PathError::NotOrigin),
@@ -118,10 +118,33 @@ fn readings_cover_what_backends_do() {
         ("/a%3bx%2fb;y", vec!["/a/b", "/a;x%2Fb", "/a;x/b", "/a;x/b;y", "/a"]),
         ("/a%253bx;y", vec!["/a", "/a%253bx", "/a;x", "/a;x;y"]),
         ("/a/b%2f..", vec!["/a", "/a/b/.."]),
+        // A server that resolves before it decodes: `..` undoes `%2e%2e`, which it takes for a name.
+        ("/a/../b/c/%2e%2e/../d", vec!["/a/../b/c/../../d", "/b/c/d"]),
+        ("/./b;/%2e./d", vec!["/./b/../d", "/./b;/../d", "/b/../d", "/b;/../d"]),
+        // One that looks for the query after decoding.
+        ("/a%3fx/b", vec!["/a"]),
+        ("/a%23x/../b", vec!["/a", "/a%23x/../b"]),
+        ("/a%253fx", vec!["/a", "/a%3Fx"]),
     ] {
         let mut want = want;
         want.sort_unstable();
         assert_eq!(readings(target), want, "{target}");
+    }
+}
+
+#[test]
+fn a_path_whose_canonical_form_climbs_is_refused() {
+    for target in ["/a%2Fc//../%2e%2e%2fc", "/a%2fb/../..%2f", "/a%252fb/../..%252fc"] {
+        assert_eq!(canonical(target), Err(PathError::AboveRoot), "{target}");
+    }
+    assert_eq!(canonical("/a%2fb/..%2fc").as_deref(), Ok("/a%2Fb/..%2Fc"));
+}
+
+/// Servers of the servlet kind cut raw parameters, then decode, and part at what was `%2f`.
+#[test]
+fn raw_parameters_are_cut_before_anything_is_decoded() {
+    for (target, want) in [("/a%3bb%2fc;d", "/a;b/c"), ("/a%3b/b%2f%2f;", "/a;/b"), ("/a;b%2fc%3bd/e", "/a/e")] {
+        assert!(readings(target).contains(&want.to_owned()), "{target}: {:?}", readings(target));
     }
 }
 
@@ -145,8 +168,20 @@ fn canonical_text_is_a_fixed_point() {
 }
 
 #[test]
+fn a_path_of_too_many_readings_is_refused() {
+    for target in [
+        // Many ways to read, and few but long ones.
+        "/a%3bb//c;d/./%252e%2523%2f%253b/%2e%3fx".to_owned(),
+        format!("/{}%2f;", "b//a/".repeat(1600)),
+    ] {
+        assert_eq!(canonical(&target), Err(PathError::Readings), "{target}");
+    }
+    assert!(canonical(&format!("/{}", "x/../A/.//".repeat(100))).is_ok());
+}
+
+#[test]
 fn no_reading_is_longer_than_the_path() {
-    for target in [format!("/{};", "a%2f".repeat(2040)), format!("/%252f{};x", "a%2f;/".repeat(1350))] {
+    for target in [format!("/{};", "a%2f".repeat(2040)), format!("/%252f{};x", "a%2f;/".repeat(130))] {
         let path = Path::parse(&target).expect("a path");
         for reading in path.other_readings(true) {
             let length: usize = reading.segments().iter().map(|segment| segment.len() + 1).sum();

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::model::client_ip::ClientAddress;
-use crate::policy::route::Networks;
+use crate::policy::gate::Networks;
 use crate::policy::truth::Truth;
 
 /// The client's address must be in one of these networks.

@@ -14,7 +14,7 @@ use super::*;
 use crate::model::claim_path::ClaimPath;
 use crate::model::network::NetworkSet;
 use crate::model::network::parse_network;
-use crate::policy::route::Networks;
+use crate::policy::gate::Networks;
 
 fn members(names: &[&str]) -> Members {
     Members::new(names.iter().map(|name| match name.split_once('/') {
@@ -25,7 +25,10 @@ fn members(names: &[&str]) -> Members {
 
 fn holds(condition: &Condition, principal: &Principal, address: &str) -> Truth {
     let address = address.parse().map_or(ClientAddress::Missing, ClientAddress::Known);
-    condition.holds(&Facts { principal, address })
+    let headers = Headers::new(false);
+    let now = Timestamp::UNIX_EPOCH;
+    let request = RequestFacts { address, method: "GET", query: None, headers: &headers, now };
+    condition.holds(&Facts { principal, request })
 }
 
 #[test]
@@ -61,7 +64,7 @@ fn identity_facts_are_unknown_of_anonymous_callers() {
 }
 
 #[test]
-fn an_unknown_address_matches_no_network_either_way() {
+fn a6_an_unknown_address_matches_no_network_either_way() {
     let set = NetworkSet::new(parse_network("192.0.2.0/24"));
     let test = Condition::Network(NetworkTest(Networks { names: vec!["office".into()], set: Arc::new(set) }));
     for (address, want) in [("192.0.2.9", Truth::True), ("198.51.100.1", Truth::False), ("", Truth::Unknown)] {

@@ -36,7 +36,7 @@ fn lines<'a>(text: &'a str, start: &str) -> Vec<&'a str> {
 }
 
 #[test]
-fn decisions_are_counted_by_configured_names_only() {
+fn f8_decisions_are_counted_by_configured_names_only() {
     let metrics = Metrics::new().expect("metrics");
     let policy: Arc<str> = "p1".into();
     let wiki = route("wiki.test", "/**");

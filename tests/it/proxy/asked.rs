@@ -13,9 +13,11 @@ use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest};
 use postern::model::dialect::Dialect;
 use prost::Message;
 
-use super::client::ADDRESS;
 use super::people::Tokens;
 use super::scenarios::Scenario;
+
+/// Where the client of the scenarios comes from.
+pub(crate) const ADDRESS: &str = "127.0.0.9";
 
 /// What arrives at Postern.
 pub(crate) enum Question {
@@ -29,7 +31,7 @@ pub(crate) enum Question {
 pub(crate) struct Way {
     pub(crate) name: &'static str,
     pub(crate) dialect: Dialect,
-    pub(crate) ask: fn(&Client) -> Question,
+    pub(crate) ask: fn(&Client<'_>) -> Question,
 }
 
 /// Every way of every proxy.
@@ -45,20 +47,24 @@ pub(crate) const WAYS: [Way; 8] = [
 ];
 
 /// A client's request as the proxy understands it.
-pub(crate) struct Client {
-    method: &'static str,
-    host: &'static str,
-    target: &'static str,
-    headers: Vec<(String, String)>,
+pub(crate) struct Client<'c> {
+    pub(crate) method: &'c str,
+    pub(crate) host: &'c str,
+    pub(crate) target: &'c str,
+    pub(crate) headers: Vec<(String, String)>,
+    /// Where the proxy sees it come from.
+    pub(crate) address: &'c str,
 }
 
-impl Client {
-    pub(crate) fn of(scenario: &Scenario, tokens: &Tokens) -> Client {
+impl Client<'static> {
+    pub(crate) fn of(scenario: &Scenario, tokens: &Tokens) -> Client<'static> {
         let Scenario { method, host, target, headers, .. } = *scenario;
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), tokens.fill(value))).collect();
-        Client { method, host, target, headers }
+        Client { method, host, target, headers, address: ADDRESS }
     }
+}
 
+impl<'c> Client<'c> {
     /// The client's headers without those of the connection and without `replaced`.
     fn headers_without(&self, replaced: &[&str]) -> impl Iterator<Item = (&str, &str)> {
         const OF_THE_CONNECTION: [&str; 4] = ["connection", "upgrade", "content-length", "transfer-encoding"];
@@ -90,71 +96,65 @@ impl Client {
     }
 
     /// The five attributes that most proxies write.
-    fn forwarded<'c>(&'c self, address: &'c str) -> [(&'static str, &'c str); 5] {
+    fn forwarded(&self) -> [(&'static str, &'c str); 5] {
         [
             ("x-forwarded-method", self.method),
             ("x-forwarded-proto", "http"),
             ("x-forwarded-host", self.host),
             ("x-forwarded-uri", self.target),
-            ("x-forwarded-for", address),
+            ("x-forwarded-for", self.address),
         ]
     }
 }
 
-fn as_caddy(client: &Client) -> Question {
-    let address = ADDRESS.to_string();
+fn as_caddy(client: &Client<'_>) -> Question {
     let mut own = vec![("host", client.host), ("via", "1.1 Caddy"), ("accept-encoding", "gzip")];
-    own.extend(client.forwarded(&address));
+    own.extend(client.forwarded());
     client.http("GET", "/auth/caddy?p=1", &own)
 }
 
-fn as_traefik(client: &Client) -> Question {
-    let address = ADDRESS.to_string();
+fn as_traefik(client: &Client<'_>) -> Question {
     let mut own = vec![
         ("host", "127.0.0.1:9192"),
         ("x-forwarded-port", "80"),
         ("x-forwarded-server", "edge"),
-        ("x-real-ip", &address),
+        ("x-real-ip", client.address),
     ];
-    own.extend(client.forwarded(&address));
+    own.extend(client.forwarded());
     client.http("GET", "/auth/traefik", &own)
 }
 
-fn as_nginx(client: &Client) -> Question {
-    let address = ADDRESS.to_string();
+fn as_nginx(client: &Client<'_>) -> Question {
     let mut own = vec![("host", client.host)];
-    own.extend(client.forwarded(&address));
+    own.extend(client.forwarded());
     client.http("GET", "/auth/nginx", &own)
 }
 
-fn as_ingress_nginx(client: &Client) -> Question {
-    let address = ADDRESS.to_string();
+fn as_ingress_nginx(client: &Client<'_>) -> Question {
     let url = format!("http://{}{}", client.host, client.target);
     let own = [
         ("host", "postern.example.test"),
         ("x-original-url", url.as_str()),
         ("x-original-method", client.method),
-        ("x-real-ip", &address),
-        ("x-forwarded-for", &address),
+        ("x-real-ip", client.address),
+        ("x-forwarded-for", client.address),
         ("x-auth-request-redirect", client.target),
         ("x-sent-from", "nginx-ingress-controller"),
     ];
     client.http("GET", "/auth/ingress-nginx", &own)
 }
 
-fn as_haproxy(client: &Client) -> Question {
-    let address = ADDRESS.to_string();
+fn as_haproxy(client: &Client<'_>) -> Question {
     let mut own = vec![("host", client.host)];
-    own.extend(client.forwarded(&address));
+    own.extend(client.forwarded());
     client.http("GET", "/auth/haproxy", &own)
 }
 
-fn as_envoy_http(client: &Client) -> Question {
-    let address = ADDRESS.to_string();
+fn as_envoy_http(client: &Client<'_>) -> Question {
     let own = [
         ("host", client.host),
         ("content-length", "0"),
-        ("x-forwarded-for", address.as_str()),
+        ("x-forwarded-for", client.address),
         ("x-forwarded-proto", "http"),
         ("x-envoy-internal", "true"),
         ("x-envoy-expected-rq-timeout-ms", "500"),
@@ -165,13 +165,13 @@ fn as_envoy_http(client: &Client) -> Question {
     Question::Http(request(client.method, &format!("/auth/envoy{}", client.target), fields))
 }
 
-fn as_envoy_joined(client: &Client) -> Question {
+fn as_envoy_joined(client: &Client<'_>) -> Question {
     let mut headers = client.joined_headers_without(&ENVOYS_OWN);
     headers.extend(envoys_own(client));
     as_envoy(client, |http| http.headers = headers.into_iter().collect())
 }
 
-fn as_envoy_raw(client: &Client) -> Question {
+fn as_envoy_raw(client: &Client<'_>) -> Question {
     // Raw or not, this one field is always joined.
     const JOINED: &str = "authorization";
     let joined = client.joined_headers_without(&ENVOYS_OWN);
@@ -187,20 +187,20 @@ fn as_envoy_raw(client: &Client) -> Question {
 
 const ENVOYS_OWN: [&str; 2] = ["x-forwarded-for", "x-forwarded-proto"];
 
-fn envoys_own(client: &Client) -> [(String, String); 6] {
+fn envoys_own(client: &Client<'_>) -> [(String, String); 6] {
     [
         (":authority", client.host),
         (":method", client.method),
         (":path", client.target),
         (":scheme", "http"),
         // With a client's own in front, as a listener has it that is not told to be the first hop.
-        ("x-forwarded-for", &format!("198.51.100.7,{ADDRESS}")),
+        ("x-forwarded-for", &format!("198.51.100.7,{}", client.address)),
         ("x-forwarded-proto", "http"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
 }
 
-fn as_envoy(client: &Client, headers: impl FnOnce(&mut HttpRequest)) -> Question {
+fn as_envoy(client: &Client<'_>, headers: impl FnOnce(&mut HttpRequest)) -> Question {
     let mut http = HttpRequest {
         id: "1".to_owned(),
         method: client.method.to_owned(),
@@ -212,7 +212,7 @@ fn as_envoy(client: &Client, headers: impl FnOnce(&mut HttpRequest)) -> Question
     };
     headers(&mut http);
     let socket = SocketAddress {
-        address: ADDRESS.to_string(),
+        address: client.address.to_owned(),
         port_specifier: Some(PortSpecifier::PortValue(50_000)),
         ..Default::default()
     };

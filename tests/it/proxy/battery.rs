@@ -171,7 +171,9 @@ fn judge(
 /// configuration puts back what it loses.
 fn carried(status: u16, edge: (Proxy, Setup)) -> u16 {
     match (edge, status) {
-        ((Proxy::Nginx | Proxy::NginxSystem, Setup::Naive), 400 | 404 | 429) => 403,
+        ((Proxy::Nginx | Proxy::NginxSystem, Setup::Naive), 400 | 404 | 425 | 429) => 403,
+        // Envoy's gRPC interface has no such status.
+        ((Proxy::EnvoyGrpc, _), 425) => 403,
         _ => status,
     }
 }

@@ -18,13 +18,13 @@ use tempfile::TempDir;
 
 use super::asked::{Client, Question, WAYS, Way};
 use super::people::{Person, Tokens};
-use super::postern::write_policy;
+use super::postern::{POLICY, write_policy};
 use super::scenarios::{SCENARIOS, Scenario, Verdict};
 
 #[test]
 fn every_dialect_comes_to_the_same_verdict() {
     let tokens = Tokens::mint();
-    let engine = engine(&tokens);
+    let engine = engine(POLICY, &tokens);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let mut wrong = Vec::new();
     for scenario in SCENARIOS {
@@ -161,7 +161,8 @@ fn obeyed(scenario: &Scenario, way: &Way, question: &Question, response: &Respon
     if brought == wanted { Ok(()) } else { Err(format!("the answer brings {brought:?}, wanted {wanted:?}")) }
 }
 
-async fn authorize(engine: &Engine, dialect: Dialect, question: &Question) -> Response {
+/// Put the question to the engine as the listener of its dialect does.
+pub(crate) async fn authorize(engine: &Engine, dialect: Dialect, question: &Question) -> Response {
     match question {
         Question::Grpc(octets) => match ext_authz::read(octets.as_slice()) {
             Ok(request) => engine.authorize(ext_authz::decode(&request), None).await,
@@ -176,9 +177,10 @@ async fn authorize(engine: &Engine, dialect: Dialect, question: &Question) -> Re
     }
 }
 
-fn engine(tokens: &Tokens) -> Engine {
+/// All that the server would build from a policy of this repository.
+pub(crate) fn engine(policy: &str, tokens: &Tokens) -> Engine {
     let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a scratch folder");
-    let policy = write_policy(folder.path(), tokens);
+    let policy = write_policy(policy, folder.path(), tokens);
     let loaded = load::load(&policy, &Machine).unwrap_or_else(|report| panic!("{report}"));
     let (snapshot, _) = snapshot::build(&loaded, &Machine).unwrap_or_else(|problems| panic!("{problems:?}"));
     Engine::new(Arc::new(snapshot), Arc::new(Telemetry::new().expect("telemetry")))

@@ -50,12 +50,12 @@ fn haproxy_refuses_without_postern() {
 }
 
 #[test]
-fn envoy_over_grpc_takes_no_answer_for_a_failure() {
+fn f2_envoy_over_grpc_takes_no_answer_for_a_failure() {
     with_failure_mode_allow(Proxy::EnvoyGrpc);
 }
 
 #[test]
-fn envoy_over_http_takes_no_answer_for_a_failure() {
+fn f2_envoy_over_http_takes_no_answer_for_a_failure() {
     with_failure_mode_allow(Proxy::EnvoyHttp);
 }
 

@@ -105,8 +105,9 @@ fn nginx_of_wheel(environment: &Path) -> PathBuf {
         .unwrap_or_else(|| panic!("the nginx wheel in {} holds no nginx", environment.display()))
 }
 
+/// A program of the system's.
 #[expect(clippy::disallowed_methods, reason = "where programs are is the environment's business")]
-fn on_path(program: &str) -> Option<PathBuf> {
+pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     // Debian keeps servers where only root's PATH looks.
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);

@@ -11,6 +11,9 @@ use super::people::Tokens;
 use super::ports;
 use super::process::{Process, Signal};
 
+/// The policy of the battery.
+pub(crate) const POLICY: &str = "tests/proxies/policy.yaml";
+
 /// Where Envoy finds it.
 pub(crate) enum Grpc {
     Port(u16),
@@ -32,22 +35,27 @@ pub(crate) struct Postern {
 impl Postern {
     /// Start it with the battery's policy and the keys of `tokens`, and wait until it is ready.
     pub(crate) fn start(tokens: &Tokens) -> Postern {
-        Postern::start_at(tokens, |_| Grpc::Port(ports::free()))
+        Postern::start_under(POLICY, tokens)
+    }
+
+    /// The same under another policy, a file of this repository.
+    pub(crate) fn start_under(policy: &str, tokens: &Tokens) -> Postern {
+        Postern::start_at(policy, tokens, |_| Grpc::Port(ports::free()))
     }
 
     /// The same with its gRPC listener on a unix socket.
     pub(crate) fn start_on_socket(tokens: &Tokens) -> Postern {
-        Postern::start_at(tokens, |folder| Grpc::Socket(folder.join("grpc.sock")))
+        Postern::start_at(POLICY, tokens, |folder| Grpc::Socket(folder.join("grpc.sock")))
     }
 
-    fn start_at(tokens: &Tokens, grpc: impl FnOnce(&Path) -> Grpc) -> Postern {
+    fn start_at(policy: &str, tokens: &Tokens, grpc: impl FnOnce(&Path) -> Grpc) -> Postern {
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a scratch folder");
         let (grpc, http, admin) = (grpc(folder.path()), ports::free(), ports::free());
         let for_envoy = match &grpc {
             Grpc::Port(port) => format!("127.0.0.1:{port}"),
             Grpc::Socket(path) => format!("unix:{}", path.display()),
         };
-        let policy = write_policy(folder.path(), tokens);
+        let policy = write_policy(policy, folder.path(), tokens);
         change(&policy, &Edit::new("127.0.0.1:9191", for_envoy));
         change(&policy, &Edit::new("127.0.0.1:9192", format!("127.0.0.1:{http}")));
         change(&policy, &Edit::new("127.0.0.1:9193", format!("127.0.0.1:{admin}")));
@@ -99,10 +107,10 @@ impl Postern {
     }
 }
 
-/// Put the battery's policy into `folder`, and beside it the key set it names.
-pub(crate) fn write_policy(folder: &Path, tokens: &Tokens) -> PathBuf {
+/// Put a policy of this repository into `folder`, and beside it the key set it names.
+pub(crate) fn write_policy(source: &str, folder: &Path, tokens: &Tokens) -> PathBuf {
     let policy = folder.join("policy.yaml");
-    std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/proxies/policy.yaml"), &policy).expect("a policy");
+    std::fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join(source), &policy).expect("a policy");
     std::fs::write(folder.join("jwks.json"), tokens.jwks()).expect("a key set");
     policy
 }

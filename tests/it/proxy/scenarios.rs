@@ -240,6 +240,14 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         ],
         ..PLAIN
     },
+    Scenario {
+        name: "early data that changes something",
+        method: "DELETE",
+        headers: &[AS_ALICE, ("Early-Data", "1")],
+        verdict: Deny("early_data", 425),
+        ..PLAIN
+    },
+    Scenario { name: "early data", headers: &[AS_ALICE, ("Early-Data", "1")], verdict: PERMITTED, ..PLAIN },
     Scenario { name: "options is judged", method: "OPTIONS", verdict: ANONYMOUS, ..PLAIN },
     Scenario {
         name: "preflight is judged",
@@ -303,6 +311,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             (At(Shipped, ALL), Becomes("bearer")),
             (At(Naive, &[Caddy, Nginx, NginxSystem]), Becomes("bearer")),
         ],
+        ..PLAIN
+    },
+    Scenario {
+        name: "says that nobody was asked",
+        headers: &[AS_ALICE, ("X-Envoy-Auth-Failure-Mode-Allowed", "true")],
+        verdict: SPOOFED,
         ..PLAIN
     },
     Scenario {
@@ -615,4 +629,20 @@ fn no_proxy_widens_a_request() {
             }
         }
     }
+}
+
+/// What a client names in `Connection` a proxy deletes, and no check shows it. So the shipped configurations refuse such
+/// a request or keep what Postern has set; the battery shows through the real proxies that each does as is written here.
+#[test]
+fn i4_no_shipped_configuration_loses_an_identity_that_is_nominated_away() {
+    let nominated = Scenario::named("identity nominated away");
+    assert!(nominated.headers.contains(&("Connection", "close, Remote-User")));
+    for proxy in ALL {
+        match nominated.outcome(*proxy, Shipped) {
+            Refused(400) => {}
+            Outcome::Judged => assert_eq!(nominated.verdict, PERMITTED, "{proxy:?}"),
+            other => panic!("{proxy:?}: {other:?}"),
+        }
+    }
+    assert!(matches!(nominated.outcome(Caddy, Naive), Loses("remote-user")), "a naive Caddy shows that it matters");
 }

@@ -25,8 +25,10 @@ pub(crate) struct Arrival {
     /// In order, repeated ones apart, names as they were spelled.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: String,
-    /// The whole head, octet by octet.
+    /// The whole head, as text.
     pub(crate) head: String,
+    /// The whole request, octet for octet.
+    pub(crate) octets: Vec<u8>,
 }
 
 impl Arrival {
@@ -48,14 +50,27 @@ struct Shared {
     arrivals: Mutex<HashMap<String, Vec<Arrival>>>,
     released: Mutex<bool>,
     release: Condvar,
+    /// What is answered, where it is not always the same.
+    body: Option<Body>,
 }
+
+type Body = Box<dyn Fn(&Arrival) -> String + Send + Sync>;
 
 impl Upstream {
     /// Listen on a port of the kernel's choice.
     pub(crate) fn start() -> Upstream {
+        Upstream::listen(Shared::default())
+    }
+
+    /// The same, but `body` says what is answered.
+    pub(crate) fn answering(body: impl Fn(&Arrival) -> String + Send + Sync + 'static) -> Upstream {
+        Upstream::listen(Shared { body: Some(Box::new(body)), ..Shared::default() })
+    }
+
+    fn listen(shared: Shared) -> Upstream {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(shared);
         let for_threads = Arc::clone(&shared);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -88,6 +103,7 @@ fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
         let upgrade = arrival.all("upgrade").contains(&"websocket");
         let streams = arrival.target.starts_with("/stream");
         let bodiless = arrival.method == "HEAD";
+        let body = shared.body.as_ref().map_or_else(|| "upstream\n".to_owned(), |body| body(&arrival));
         let id = arrival.all(SCENARIO).first().map(|id| (*id).to_owned()).unwrap_or_default();
         shared.arrivals.lock().expect("arrivals").entry(id).or_default().push(arrival);
         if upgrade {
@@ -96,8 +112,9 @@ fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
         if streams {
             return events(&mut stream, shared);
         }
-        let body = if bodiless { "" } else { "upstream\n" };
-        write!(stream, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\n{body}")?;
+        let length = body.len();
+        let body = if bodiless { "" } else { body.as_str() };
+        write!(stream, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n{body}")?;
     }
 }
 
@@ -123,12 +140,14 @@ fn events(stream: &mut TcpStream, shared: &Shared) -> io::Result<()> {
 /// One request, or `None` when the connection has ended.
 fn read(reader: &mut BufReader<TcpStream>) -> io::Result<Option<Arrival>> {
     let mut head = String::new();
+    let mut octets = Vec::new();
     loop {
         let mut line = Vec::new();
         if reader.read_until(b'\n', &mut line)? == 0 {
             return Ok(None);
         }
         head.push_str(&String::from_utf8_lossy(&line));
+        octets.extend_from_slice(&line);
         if line == b"\r\n" {
             break;
         }
@@ -138,17 +157,20 @@ fn read(reader: &mut BufReader<TcpStream>) -> io::Result<Option<Arrival>> {
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let headers = lines.filter_map(|line| line.split_once(':'));
     let headers = headers.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect();
-    let mut arrival = Arrival { method, target, headers, body: String::new(), head };
+    let mut arrival = Arrival { method, target, headers, body: String::new(), head, octets };
     let mut body = Vec::new();
     if let Some(length) = arrival.all("content-length").first().and_then(|value| value.parse::<u64>().ok()) {
         reader.take(length).read_to_end(&mut body)?;
+        arrival.octets.extend_from_slice(&body);
     } else if arrival.all("transfer-encoding").contains(&"chunked") {
         loop {
             let mut line = String::new();
             reader.read_line(&mut line)?;
+            arrival.octets.extend_from_slice(line.as_bytes());
             let size = u64::from_str_radix(line.trim(), 16).map_err(|_| io::Error::other("no chunk size"))?;
             let mut chunk = Vec::new();
             reader.take(size + 2).read_to_end(&mut chunk)?;
+            arrival.octets.extend_from_slice(&chunk);
             chunk.truncate(chunk.len().saturating_sub(2));
             body.extend(chunk);
             if size == 0 {

@@ -39,7 +39,7 @@ async fn not_ready_says_why() {
 }
 
 #[tokio::test]
-async fn the_pages_only_read() {
+async fn f9_the_pages_only_read() {
     let server = Start::with(Engine::Allows).run();
     for (method, path, want) in [
         ("HEAD", "/livez", "200"),

@@ -26,7 +26,7 @@ async fn a_check_is_answered_by_the_engine() {
 }
 
 #[tokio::test]
-async fn what_is_no_message_is_denied() {
+async fn d4_what_is_no_message_or_too_large_is_denied() {
     let server = Start::with(Engine::Allows).run();
     let large = framed(&vec![0; 300 * 1024]);
     let mut compressed = good_check();
@@ -66,7 +66,7 @@ async fn a_call_that_is_no_grpc_is_denied() {
 }
 
 #[tokio::test]
-async fn a_panic_is_a_denial_and_the_next_check_goes_on() {
+async fn f1_a_panic_is_a_denial_and_the_next_check_goes_on() {
     let server = Start::with(Engine::Panics).run();
     for _ in 0..3 {
         assert_eq!(send(server.grpc(), call(good_check())).await.denied(), 503);
@@ -75,14 +75,14 @@ async fn a_panic_is_a_denial_and_the_next_check_goes_on() {
 }
 
 #[tokio::test]
-async fn a_panic_while_refusing_is_a_denial_too() {
+async fn f1_a_panic_while_refusing_is_a_denial_too() {
     let server = Start::with(Engine::PanicsAlways).run();
     assert_eq!(send(server.grpc(), call(good_check())).await.denied(), 503);
     assert_eq!(send(server.grpc(), call(Vec::new())).await.denied(), 503);
 }
 
 #[tokio::test]
-async fn the_denial_arrives_before_the_callers_deadline() {
+async fn d6_the_denial_arrives_before_the_callers_deadline() {
     let server = Start::with(Engine::NeverAnswers).run();
     let mut request = call(good_check());
     request.headers_mut().insert("grpc-timeout", http::HeaderValue::from_static("1S"));

@@ -36,7 +36,7 @@ async fn a_check_is_answered_by_the_engine() {
 }
 
 #[tokio::test]
-async fn a_path_of_no_dialect_is_403_and_counted() {
+async fn h10_a_path_of_no_dialect_is_403_and_counted() {
     let server = Start::with(Engine::Allows).run();
     let paths = ["/", "/auth", "/auth/", "/auth/nginx/", "/auth/NGINX", "/auth/other", "//auth/nginx", "/livez", "*"];
     for path in paths {
@@ -48,7 +48,7 @@ async fn a_path_of_no_dialect_is_403_and_counted() {
 }
 
 #[tokio::test]
-async fn no_body_is_waited_for() {
+async fn d4_no_body_is_waited_for() {
     let server = Start::with(Engine::Allows).run();
     for more in ["Content-Length: 24\r\n", "Transfer-Encoding: chunked\r\n"] {
         let before = instant();
@@ -59,7 +59,7 @@ async fn no_body_is_waited_for() {
 }
 
 #[tokio::test]
-async fn what_follows_an_unread_body_is_no_request() {
+async fn d8_what_follows_an_unread_body_is_no_request() {
     let server = Start::with(Engine::Denies).run();
     let smuggled = nginx("X-Smuggled: 1\r\n");
     for more in [
@@ -127,7 +127,7 @@ async fn http_2_is_spoken_too() {
 }
 
 #[tokio::test]
-async fn a_slow_head_is_cut() {
+async fn d3_a_slow_head_is_cut() {
     let server = Start::with(Engine::Allows).limits(|limits| limits.head = Duration::from_millis(200)).run();
     let mut stream = TcpStream::connect(server.http()).await.expect("connect");
     stream.write_all(b"GET /auth/nginx HTTP/1.1\r\nHost: ").await.expect("write");

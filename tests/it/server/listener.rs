@@ -29,7 +29,7 @@ async fn is_closed(stream: &mut TcpStream) -> bool {
 }
 
 #[tokio::test]
-async fn a_stranger_is_disconnected_and_counted() {
+async fn d7_a_stranger_is_disconnected_and_counted() {
     let server = Start::with(Engine::Allows).callers(&["192.0.2.0/24"], true).run();
     for address in [server.grpc(), server.http()] {
         let mut stream = TcpStream::connect(address).await.expect("connect");
@@ -41,7 +41,7 @@ async fn a_stranger_is_disconnected_and_counted() {
 }
 
 #[tokio::test]
-async fn a_peer_has_only_so_many_connections() {
+async fn d3_a_peer_has_only_so_many_connections() {
     let server = Start::with(Engine::Allows).limits(|limits| limits.connections_per_peer = 2).run();
     let first = TcpStream::connect(server.http()).await.expect("connect");
     let mut second = TcpStream::connect(server.http()).await.expect("connect");

@@ -58,6 +58,17 @@ fn only_the_user_is_required() {
 }
 
 #[test]
+fn i7_a_user_from_a_mail_address_has_one_at_sign() {
+    let mapping = ClaimMapping { user: path("email"), ..ClaimMapping::default() };
+    for (email, good) in
+        [("a@corp.test", true), ("a@corp.test@evil.test", false), ("a", false), ("@", true), ("a@@corp.test", false)]
+    {
+        let read = read(&mapping, json!({"email": email, "email_verified": true}));
+        assert_eq!(read.is_ok(), good, "{email}");
+    }
+}
+
+#[test]
 fn j08_a_claim_of_the_wrong_shape_refuses_the_token() {
     let mapping = ClaimMapping::default();
     for claims in [
