@@ -63,6 +63,53 @@ fn every_reason_is_documented_under_its_status() {
     assert_eq!(documented, known);
 }
 
+/// What `docs/threat-model.md` says is shown, is.
+#[test]
+fn every_row_of_the_threat_model_names_tests_that_exist() {
+    let rows = |letter: &str, last: u32| (1..=last).map(|number| format!("{letter}{number}")).collect::<Vec<_>>();
+    let families = [rows("P", 16), rows("H", 13), rows("I", 10), rows("A", 7), rows("F", 10), rows("D", 8)];
+    let adapters = ["nginx", "caddy", "traefik", "haproxy", "envoy"].map(str::to_owned);
+    let wanted: Vec<String> = families.into_iter().flatten().chain(adapters).collect();
+    let tests = tests();
+    let text = read(&root().join("docs/threat-model.md"));
+    let table = text.split("| row | threat | shown by |").nth(1).expect("a table of rows");
+    let mut found = Vec::new();
+    for line in table.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| ---")) {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let (row, shown) = (cells[1], cells[3]);
+        let names: Vec<&str> = shown.split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty(), "{row} is shown by nothing");
+        for name in names {
+            assert!(name.starts_with(&format!("{}_", row.to_ascii_lowercase())), "`{name}` is not named after {row}");
+            assert!(tests.contains(name), "{row}: there is no test called `{name}`");
+        }
+        found.push(row.to_owned());
+    }
+    assert_eq!(found, wanted);
+}
+
+/// The name of every test.
+fn tests() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let mut folders = vec![root().join("src"), root().join("tests/it")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder of sources") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = read(&path);
+                // From the attribute to the name, past what stands between.
+                for after in text.split("#[test]").skip(1).chain(text.split("#[tokio::test]").skip(1)) {
+                    let name = after.split("fn ").nth(1).and_then(|rest| rest.split('(').next());
+                    names.extend(name.map(str::to_owned));
+                }
+            }
+        }
+    }
+    names
+}
+
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }

@@ -17,6 +17,8 @@ mod docs;
 #[cfg(test)]
 mod proxy;
 #[cfg(test)]
+mod rows;
+#[cfg(test)]
 mod server;
 #[cfg(test)]
 mod token;
