@@ -15,6 +15,14 @@ mod demo;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
+#[path = "../fuzz/src/lib.rs"]
+#[expect(unreachable_pub, reason = "the fuzzers have them from a package of their own")]
+mod fuzz;
+#[cfg(test)]
+mod fuzz_corpus;
+#[cfg(test)]
+mod property;
+#[cfg(test)]
 mod proxy;
 #[cfg(test)]
 mod rows;

@@ -1,0 +1,32 @@
+//! Key set documents and PEM files: read or refused, and no key of a document verifies what it did not sign.
+
+use postern::authn::TokenPlace;
+use postern::authn::jwks::{KeySet, Keys};
+use postern::authn::jwt::{Algorithm, ClaimMapping, DEFAULT_LEEWAY, JwtSettings, JwtSource};
+
+use super::world;
+
+pub fn run(input: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(input)
+        && let Ok(set) = KeySet::from_pem(text)
+    {
+        assert!(!set.keys().is_empty());
+    }
+    let Ok(set) = KeySet::parse(input) else { return };
+    for key in set.keys() {
+        assert!(key.algorithms().all(|algorithm| !algorithm.is_symmetric()), "a public document with a secret");
+        assert!(key.kid().is_none_or(|kid| kid.len() <= 256));
+    }
+    let usable = set.serves(Algorithm::EdDsa);
+    let source = JwtSource::build(JwtSettings {
+        source: "people".into(),
+        issuer: world::ISSUER.into(),
+        audience: vec!["web".into()],
+        algorithms: vec![Algorithm::EdDsa],
+        places: vec![TokenPlace::Bearer],
+        leeway: DEFAULT_LEEWAY,
+        mapping: ClaimMapping::default(),
+        keys: std::sync::Arc::new(Keys::fixed("people", world::ISSUER, set)),
+    });
+    assert_eq!(source.is_ok(), usable);
+}

@@ -1,0 +1,89 @@
+//! Denials as browsers get them: when a redirect, to where, and what a page repeats of the request.
+//! Input: as [`asked`](super::asked), without credentials.
+
+use postern::dialect::ext_authz;
+use postern::model::header::Headers;
+use postern::model::response::{Denial, Verdict};
+use postern::policy::navigation::is_navigation;
+
+use super::asked::Asked;
+use super::world::authorize;
+
+const PAGE: &str = "https://sso.test/login?rd=";
+
+pub fn run(input: &[u8]) {
+    let Some(asked) = Asked::parse(input) else { return };
+    let check = asked.check_request(false);
+    let Verdict::Deny(denial) = authorize(ext_authz::decode(&check)).verdict else { return };
+    let navigation = navigates(&asked);
+    assert!(!navigation || looks_like_a_browser(&asked), "{asked:#?}");
+    let locations: Vec<&str> = denial
+        .headers
+        .iter()
+        .filter(|(name, _)| *name == http::header::LOCATION)
+        .map(|(_, url)| url.as_str())
+        .collect();
+    assert_eq!(denial.status == 302, locations.len() == 1, "{denial:?}");
+    if let Some(url) = locations.first() {
+        assert!(navigation, "a redirect for a program: {asked:#?}");
+        leads_back(url, &asked);
+    }
+    assert_eq!(denial.status == 401, denial.headers.iter().any(|(name, _)| *name == http::header::WWW_AUTHENTICATE));
+    repeats_nothing(&denial, &asked);
+}
+
+fn navigates(asked: &Asked) -> bool {
+    let mut headers = Headers::new(false);
+    for (name, value) in &asked.headers {
+        headers.push(name, value.as_bytes());
+    }
+    is_navigation(&asked.method, &headers)
+}
+
+/// Without this no browser window waits.
+fn looks_like_a_browser(asked: &Asked) -> bool {
+    let values = |wanted: &str| -> Vec<String> {
+        let of = asked.headers.iter().filter(|(name, _)| name == wanted);
+        of.map(|(_, value)| value.to_ascii_lowercase()).collect()
+    };
+    let accept = values("accept").join(",");
+    let html = accept.contains("text/html") || accept.contains("application/xhtml+xml");
+    let says = match values("sec-fetch-mode").as_slice() {
+        [] => html,
+        [mode] => mode == "navigate",
+        _ => false,
+    };
+    matches!(asked.method.as_str(), "GET" | "HEAD") && says
+}
+
+/// The login page gets one value, which is the page that was asked for and nothing else.
+fn leads_back(url: &str, asked: &Asked) {
+    let value = url.strip_prefix(PAGE).unwrap_or_else(|| panic!("{url}"));
+    let mut decoded = Vec::new();
+    let mut octets = value.bytes();
+    while let Some(octet) = octets.next() {
+        if octet == b'%' {
+            let digits: String = octets.by_ref().take(2).map(char::from).collect();
+            decoded.push(u8::from_str_radix(&digits, 16).expect("an escape"));
+        } else {
+            assert!(octet.is_ascii_alphanumeric() || b"-._~".contains(&octet), "{url}");
+            decoded.push(octet);
+        }
+    }
+    let back = String::from_utf8(decoded).expect("text");
+    let rest = back.strip_prefix("https://wiki.test").unwrap_or_else(|| panic!("{back}"));
+    let target = match rest.strip_prefix(':') {
+        Some(port) => port.trim_start_matches(|letter: char| letter.is_ascii_digit()),
+        None => rest,
+    };
+    assert_eq!(target, asked.target, "{back}");
+}
+
+fn repeats_nothing(denial: &Denial, asked: &Asked) {
+    let page = denial.content_type.starts_with("text/html");
+    assert!(page || denial.body.is_empty() || denial.body.starts_with('{'));
+    let octets = |text: &str| text.contains(['<', '>', '"', '\'']);
+    for text in [&asked.target, &asked.host].into_iter().filter(|text| text.len() > 3 && octets(text)) {
+        assert!(!denial.body.contains(text.as_str()), "{text} comes back in {}", denial.body);
+    }
+}
