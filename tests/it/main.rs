@@ -13,6 +13,8 @@ mod config;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod differential;
+#[cfg(test)]
 mod docs;
 #[cfg(test)]
 #[path = "../fuzz/src/lib.rs"]
