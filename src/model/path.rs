@@ -22,8 +22,9 @@ pub struct Path<'w> {
     raw: &'w str,
     query: Option<&'w str>,
     hazards: Hazards,
-    /// `None` for a plain path: its segments are simply those of `raw`.
-    canonical: Option<Vec<Vec<u8>>>,
+    /// Every reading that keeps case, the canonical one first. None for a plain path, which has but one: its segments are
+    /// simply those of `raw`.
+    readings: Vec<Vec<Vec<u8>>>,
 }
 
 /// Why a target is refused whatever the policy says.
@@ -135,10 +136,9 @@ impl<'w> Path<'w> {
         };
         let hazards = scan(raw)?;
         let plain = hazards.is_empty() && !raw.contains('%');
-        let mut path = Path { raw, query, hazards, canonical: None };
+        let mut path = Path { raw, query, hazards, readings: Vec::new() };
         if !plain {
-            let readings = reading::all(raw, hazards)?;
-            path.canonical = readings.into_iter().next();
+            path.readings = reading::all(raw, hazards)?;
             // Where `%2f` is a character, resolving can take away what stood before a `..%2f`. The canonical path must
             // be one that we would take.
             if path.needs_opt_in() {
@@ -171,8 +171,8 @@ impl<'w> Path<'w> {
     /// Decoded once, slashes merged, dots resolved, the rest kept: the reading that names the route, and the one
     /// that identity, limits and the log use.
     pub fn canonical(&self) -> Reading<'_> {
-        let segments = match &self.canonical {
-            Some(segments) => segments.iter().map(|segment| Cow::Borrowed(segment.as_slice())).collect(),
+        let segments = match self.readings.first() {
+            Some(segments) => return borrowed(segments),
             None => plain_segments(self.raw),
         };
         Reading::new(segments, false)
@@ -180,7 +180,7 @@ impl<'w> Path<'w> {
 
     /// The canonical reading as text, escaped where it must be.
     pub fn canonical_text(&self) -> Cow<'w, str> {
-        match &self.canonical {
+        match self.readings.first() {
             None => Cow::Borrowed(self.raw),
             Some(segments) => {
                 let mut text = String::with_capacity(self.raw.len());
@@ -197,35 +197,26 @@ impl<'w> Path<'w> {
     }
 
     /// Every other thing a backend might make of this path. `fold` adds the readings of servers that ignore case.
-    pub fn other_readings(&self, fold: bool) -> Vec<Reading<'static>> {
-        let canonical = self.canonical();
-        let mut readings: Vec<Reading<'static>> = Vec::new();
-        let hazards_besides_case = self.hazards.any(
-            Hazards::DOTS
-                | Hazards::SLASHES
-                | Hazards::PARAMETER
-                | Hazards::ENCODED_SLASH
-                | Hazards::DOUBLE_ENCODING
-                | Hazards::ENCODED_END,
-        );
-        let kept = if hazards_besides_case {
-            // `parse` has refused what cannot be read, so this cannot fail; were it to, the empty list would be
-            // short of readings, so the canonical one stands in and the failure shows as an empty path.
-            reading::all(self.raw, self.hazards).unwrap_or_else(|_| vec![vec![Vec::new()]])
-        } else {
-            vec![canonical.segments().iter().map(|segment| segment.to_vec()).collect()]
-        };
-        for (index, segments) in kept.into_iter().enumerate() {
-            if fold {
-                let folded = segments.iter().map(|segment| Cow::Owned(segment.to_ascii_lowercase())).collect();
-                readings.push(Reading::new(folded, true));
-            }
-            if index > 0 {
-                readings.push(Reading::new(segments.into_iter().map(Cow::Owned).collect(), false));
-            }
+    pub fn other_readings(&self, fold: bool) -> Vec<Reading<'_>> {
+        let kept = self.readings.iter().skip(1).map(|segments| borrowed(segments));
+        if !fold {
+            return kept.collect();
         }
-        readings
+        let fold_all = |segments: &[Vec<u8>]| {
+            Reading::new(segments.iter().map(|segment| Cow::Owned(segment.to_ascii_lowercase())).collect(), true)
+        };
+        let folded = if self.readings.is_empty() {
+            vec![fold_all(&plain_segments(self.raw).into_iter().map(Cow::into_owned).collect::<Vec<_>>())]
+        } else {
+            self.readings.iter().map(|segments| fold_all(segments)).collect()
+        };
+        kept.chain(folded).collect()
     }
+}
+
+/// A reading that keeps case, of segments that were decoded before.
+fn borrowed(segments: &[Vec<u8>]) -> Reading<'_> {
+    Reading::new(segments.iter().map(|segment| Cow::Borrowed(segment.as_slice())).collect(), false)
 }
 
 /// The segments of a raw path as they are written, an empty last one for a trailing slash.

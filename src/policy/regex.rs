@@ -113,7 +113,8 @@ mod tests {
             let regex = PathRegex::parse(text).expect(text);
             assert_eq!(regex.matches(&Path::parse(path).expect(path).canonical()), want, "{text} {path}");
         }
-        let folded = Path::parse("/A").expect("a path").other_readings(true);
+        let path = Path::parse("/A").expect("a path");
+        let folded = path.other_readings(true);
         assert!(folded.iter().all(|reading| PathRegex::parse("/a").expect("a regex").matches(reading)));
     }
 
