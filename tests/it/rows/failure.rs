@@ -4,9 +4,10 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::LazyLock;
 use std::sync::Mutex;
 
-use postern::authn::Waited;
+use postern::authn::Answers;
 use postern::config::load;
 use postern::config::load::Pretend;
 use postern::dialect::ext_authz;
@@ -228,7 +229,7 @@ fn explained(house: &House, ask: &super::Ask) -> String {
         Err(refusal) => return format!("{said}{refusal:?}\n"),
     };
     let mut notes = Notes::default();
-    let given = Given { decision_id: DecisionId(1), now: clock::now(), waited: Waited::No, assumed: None };
+    let given = Given { decision_id: DecisionId(1), now: clock::now(), answers: Answers::none(), assumed: None };
     let walked = walk(&house.engine.snapshot(), &request, &given, &mut notes);
     // Claims are not secret to an operator who asks about a token; the token is.
     let walked = format!("{walked:?}");
@@ -350,6 +351,11 @@ fn f10_a_client_sees_a_code_and_an_id() {
 
 /// What is logged meanwhile, as `serve` would write it.
 fn logged(level: &str, act: impl FnOnce()) -> String {
+    // While there is one dispatcher, the first thread to pass an event decides for all whether anybody listens to it:
+    // a test that listens to nothing would silence this one. A second dispatcher, kept for ever, ends that.
+    static SECOND: LazyLock<tracing::Dispatch> =
+        LazyLock::new(|| tracing::Dispatch::new(tracing_subscriber::registry()));
+    LazyLock::force(&SECOND);
     let lines = Written::default();
     let writer = lines.clone();
     let subscriber = log::lines(LogFormat::Json, level, false, move || writer.clone()).expect("a filter");
