@@ -1,10 +1,11 @@
-//! Who is asking? Finds the one credential that counts, and proves it or refuses it. Pure and synchronous: keys that
-//! must be fetched are asked for in the answer, never waited for here.
+//! Who is asking? Finds the one credential that counts, and proves it or refuses it. Pure and synchronous: what must be
+//! waited for is asked for in the answer, never waited for here.
 
 mod choice;
 mod json;
 pub mod jwks;
 pub mod jwt;
+mod need;
 mod note;
 mod place;
 mod quoted;
@@ -15,13 +16,15 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::authn::choice::Choice;
-use crate::authn::jwks::FetchOutcome;
-use crate::authn::jwks::Keys;
-use crate::authn::jwt::Verdict;
+use crate::authn::choice::Credential;
 use crate::model::header::Headers;
 use crate::model::identity::Identity;
 use crate::model::reason::Reason;
 
+pub use need::Answer;
+pub use need::Answers;
+pub use need::Need;
+pub use need::Question;
 pub use note::Note;
 pub use note::quiet;
 pub use place::CredentialPlace;
@@ -38,8 +41,8 @@ pub enum Attempt {
     Rejected(Rejection),
     /// The credential is proven.
     Verified(Arc<Identity>),
-    /// It cannot be judged without a key that is not here. Wait for [`Keys::fetch_now`], then ask again.
-    NeedKeys(NeedKeys),
+    /// It cannot be judged without something that is not here. Wait for [`Need::answer`], then ask again.
+    Needs(Need),
 }
 
 /// A refused credential.
@@ -56,42 +59,13 @@ pub struct Rejection {
     pub bearer_present: bool,
 }
 
-/// The key that is missing.
-#[derive(Clone, Debug)]
-pub struct NeedKeys {
-    pub source: Arc<str>,
-    pub issuer: Arc<str>,
-    pub kid: Option<String>,
-    pub keys: Arc<Keys>,
-}
-
-/// What the caller did about missing keys before asking (again).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Waited {
-    /// Nothing yet.
-    No,
-    /// The keys are as fresh as they can be had.
-    Fresh,
-    /// They could not be fetched, or not in time.
-    Failed,
-}
-
-impl From<FetchOutcome> for Waited {
-    fn from(outcome: FetchOutcome) -> Waited {
-        match outcome {
-            FetchOutcome::Fresh | FetchOutcome::Cooldown => Waited::Fresh,
-            FetchOutcome::Failed => Waited::Failed,
-        }
-    }
-}
-
-/// Find the one credential that counts for a route with these sources, and judge it. `waited` is [`Waited::No`] until
-/// the caller has waited for the keys an earlier answer asked for.
+/// Find the one credential that counts for a route with these sources, and judge it. `answers` holds what was waited
+/// for since the first time this was asked.
 pub fn authenticate(
     sources: &[Arc<Source>],
-    headers: &Headers<'_>,
+    presented: &Presented<'_, '_>,
     now: Timestamp,
-    waited: Waited,
+    answers: &Answers,
     notes: &mut dyn FnMut(Note<'_>),
 ) -> Attempt {
     let refuse = |source: Option<&Source>, place: CredentialPlace, reason: Reason, detail: String| {
@@ -100,24 +74,46 @@ pub fn authenticate(
             source: source.map(|source| source.name.clone()),
             place: Some(place),
             detail,
-            bearer_present: place::has_bearer(headers),
+            bearer_present: place::has_bearer(presented.headers),
         })
     };
-    let Choice { source, jwt, place, token } = match choice::choose(sources, headers, notes) {
+    let Choice { source, place, credential } = match choice::choose(sources, presented, notes) {
         Ok(Some(choice)) => choice,
         Ok(None) => return Attempt::Absent,
         Err(faulty) => return refuse(None, faulty.place, faulty.reason, faulty.detail),
     };
-    match jwt.verify(token, now, waited, notes) {
+    let verdict = match credential {
+        Credential::Jwt(jwt, token) => jwt.verify(token, now, answers.of(&source.name), notes),
+    };
+    match verdict {
         Verdict::Verified(identity) => Attempt::Verified(identity),
-        Verdict::Refused(error) => refuse(Some(source), place, error.reason(), error.to_string()),
-        Verdict::NeedKeys(kid) => Attempt::NeedKeys(NeedKeys {
-            source: source.name.clone(),
-            issuer: jwt.issuer().clone(),
-            kid,
-            keys: jwt.keys().clone(),
-        }),
+        Verdict::Refused(refused) => refuse(Some(source), place, refused.reason, refused.detail),
+        Verdict::Needs(question) => Attempt::Needs(Need { source: source.name.clone(), question }),
     }
+}
+
+/// What a request brings along that may prove who sent it.
+#[derive(Clone, Copy, Debug)]
+pub struct Presented<'r, 'w> {
+    /// The client's header fields.
+    pub headers: &'r Headers<'w>,
+}
+
+/// What a source says of the credential it claims.
+#[derive(Debug)]
+enum Verdict {
+    Verified(Arc<Identity>),
+    Refused(BadCredential),
+    /// It cannot say yet.
+    Needs(Question),
+}
+
+/// Why a credential is no good.
+#[derive(Debug)]
+struct BadCredential {
+    reason: Reason,
+    /// For the operator's log. Never holds the credential.
+    detail: String,
 }
 
 #[cfg(test)]

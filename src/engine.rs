@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use crate::authn::NeedKeys;
-use crate::authn::Waited;
+use crate::authn::Answer;
+use crate::authn::Answers;
+use crate::authn::Need;
 use crate::engine::walk::Given;
 use crate::engine::walk::Walk;
 use crate::engine::walk::Walked;
@@ -32,7 +33,7 @@ use crate::snapshot::Snapshot;
 use crate::telemetry::Telemetry;
 use crate::telemetry::clock;
 
-/// How long a check waits for keys when its caller states no deadline.
+/// How long a check waits for others when its caller states no deadline.
 const WAIT_WITHOUT_DEADLINE: Duration = Duration::from_millis(100);
 
 /// Answers checks with the current [`Snapshot`].
@@ -64,7 +65,7 @@ impl Engine {
         &self.telemetry
     }
 
-    /// Answer one check. It waits only for keys, and at most half of the caller's deadline.
+    /// Answer one check. It waits for others at most half of the caller's deadline, all waits together.
     pub async fn authorize(&self, attributes: Result<Attributes<'_>, Refusal>, deadline: Option<Duration>) -> Response {
         let attributes = match attributes {
             Ok(attributes) => attributes,
@@ -82,11 +83,21 @@ impl Engine {
             }
         };
         let decision_id = self.next_id(now);
-        let mut given = Given { decision_id, now, waited: Waited::No, assumed: None };
+        let mut given = Given { decision_id, now, answers: Answers::none(), assumed: None };
+        let patience = deadline.map_or(WAIT_WITHOUT_DEADLINE, |deadline| deadline / 2);
         let walked = loop {
             match walk::walk(&snapshot, &request, &given, &mut Silent) {
                 Walk::Done(walked) => break walked,
-                Walk::NeedKeys(need) => given.waited = wait(need, deadline, now).await,
+                Walk::Needs(need) => {
+                    let source = need.source.clone();
+                    let answer = wait(need, patience.saturating_sub(started.elapsed()), now).await;
+                    if !given.answers.keep(source, answer) {
+                        let detail = "an identity source asks for ever".to_owned();
+                        let refusal = Refusal { dialect: request.dialect, reason: Reason::Internal, detail };
+                        let counts = Counts { ignored_forwarding, ..Counts::default() };
+                        return self.refused(&refusal, &snapshot, counts, Some(started.elapsed()));
+                    }
+                }
             }
         };
         let Walked { decision, verdict, address, mut counts, detail } = *walked;
@@ -147,12 +158,8 @@ impl Engine {
     }
 }
 
-async fn wait(need: NeedKeys, deadline: Option<Duration>, now: jiff::Timestamp) -> Waited {
-    let limit = deadline.map_or(WAIT_WITHOUT_DEADLINE, |deadline| deadline / 2);
-    match tokio::time::timeout(limit, need.keys.fetch_now(need.kid.as_deref(), now)).await {
-        Ok(outcome) => Waited::from(outcome),
-        Err(_late) => Waited::Failed,
-    }
+async fn wait(need: Need, patience: Duration, now: jiff::Timestamp) -> Answer {
+    tokio::time::timeout(patience, need.answer(now)).await.unwrap_or(Answer::Late)
 }
 
 fn status(verdict: &Verdict) -> u16 {

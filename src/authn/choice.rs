@@ -6,27 +6,32 @@
 //! a bearer credential that a source looks for and none claims. Other places may hold what is not ours: a cookie that
 //! nobody claims is simply not a credential.
 
+mod desk;
+
 use std::sync::Arc;
 
+use crate::authn::Presented;
+use crate::authn::choice::desk::Desk;
+use crate::authn::choice::desk::Seen;
 use crate::authn::jwt::JwtSource;
-use crate::authn::jwt::TokenError;
 use crate::authn::jwt::Unverified;
 use crate::authn::note::Note;
 use crate::authn::place::CredentialPlace;
-use crate::authn::place::Found;
 use crate::authn::place::TokenPlace;
-use crate::authn::quoted::Quoted;
 use crate::authn::source::Kind;
 use crate::authn::source::Source;
-use crate::model::header::Headers;
 use crate::model::reason::Reason;
 
 /// The credential that counts.
 pub(super) struct Choice<'s, 'w> {
     pub(super) source: &'s Source,
-    pub(super) jwt: &'s JwtSource,
     pub(super) place: CredentialPlace,
-    pub(super) token: Unverified<'w>,
+    pub(super) credential: Credential<'s, 'w>,
+}
+
+/// A credential and who judges it. A new kind of source has an arm here.
+pub(super) enum Credential<'s, 'w> {
+    Jwt(&'s JwtSource, Unverified<'w>),
 }
 
 /// Credentials among which there is no choosing.
@@ -39,106 +44,63 @@ pub(super) struct Faulty {
 /// Look at every place of every source once, and choose.
 pub(super) fn choose<'s, 'w>(
     sources: &'s [Arc<Source>],
-    headers: &Headers<'w>,
+    presented: &Presented<'_, 'w>,
     notes: &mut dyn FnMut(Note<'_>),
 ) -> Result<Option<Choice<'s, 'w>>, Faulty> {
-    let mut desk = Desk { seen: Vec::with_capacity(2) };
+    let mut desk = Desk::new(presented);
     let mut first = None;
     for source in sources {
-        let Kind::Jwt(jwt) = &source.kind;
-        for place in jwt.places() {
-            let (index, seen) = desk.look(place, headers)?;
+        for place in source.places() {
+            let (index, seen) = desk.look(place)?;
+            if !claims(source, place, seen, notes) {
+                continue;
+            }
+            seen.claim();
             let name = &*source.name;
-            match &seen.content {
-                Content::Nothing => notes(Note::Empty { source: name, place }),
-                Content::Other(why) => notes(Note::NotAToken { source: name, place, why }),
-                Content::Token(token) if !jwt.claims(token) => {
-                    notes(Note::OtherIssuer { source: name, place, issuer: token.issuer() });
-                }
-                Content::Token(_) => {
-                    seen.claimed = true;
-                    if first.is_none() {
-                        notes(Note::Claimed { source: name, place });
-                        first = Some((index, &**source, jwt));
-                    } else {
-                        notes(Note::Later { source: name, place });
-                    }
-                }
+            if first.is_none() {
+                notes(Note::Claimed { source: name, place });
+                first = Some((index, &**source));
+            } else {
+                notes(Note::Later { source: name, place });
             }
         }
     }
-    if let Some(detail) = desk.seen.iter().find_map(Seen::unclaimed_bearer) {
+    if let Some(detail) = desk.unclaimed_bearer() {
         return Err(Faulty { place: CredentialPlace::Bearer, reason: Reason::TokenUnclaimed, detail });
     }
-    Ok(first.and_then(|(index, source, jwt)| match desk.seen.into_iter().nth(index) {
-        Some(Seen { place, content: Content::Token(token), .. }) => {
-            Some(Choice { source, jwt, place: place.kind(), token })
-        }
-        Some(_) | None => None,
+    Ok(first.and_then(|(index, source)| {
+        let (place, credential) = take(source, desk.take(index)?)?;
+        Some(Choice { source, place, credential })
     }))
 }
 
-/// The places looked at so far, each read once however many sources ask.
-struct Desk<'s, 'w> {
-    seen: Vec<Seen<'s, 'w>>,
-}
-
-/// A place that was looked at.
-struct Seen<'s, 'w> {
-    place: &'s TokenPlace,
-    content: Content<'w>,
-    claimed: bool,
-}
-
-/// What one place holds.
-enum Content<'w> {
-    Nothing,
-    Other(TokenError),
-    Token(Unverified<'w>),
-}
-
-impl<'s, 'w> Desk<'s, 'w> {
-    fn look(&mut self, place: &'s TokenPlace, headers: &Headers<'w>) -> Result<(usize, &mut Seen<'s, 'w>), Faulty> {
-        let index = match self.seen.iter().position(|seen| seen.place == place) {
-            Some(index) => index,
-            None => {
-                self.seen.push(Seen { place, content: read(place, headers)?, claimed: false });
-                self.seen.len().saturating_sub(1)
+/// Is what stands there this source's business? Says why not.
+fn claims(source: &Source, place: &TokenPlace, seen: &Seen<'_, '_>, notes: &mut dyn FnMut(Note<'_>)) -> bool {
+    let name = &*source.name;
+    if seen.is_empty() {
+        notes(Note::Empty { source: name, place });
+        return false;
+    }
+    match &source.kind {
+        Kind::Jwt(jwt) => match seen.token() {
+            Ok(token) if jwt.claims(token) => true,
+            Ok(token) => {
+                notes(Note::OtherIssuer { source: name, place, issuer: token.issuer() });
+                false
             }
-        };
-        // INVARIANT: the index was found or made above.
-        match self.seen.get_mut(index) {
-            Some(seen) => Ok((index, seen)),
-            None => Err(Faulty { place: place.kind(), reason: Reason::Internal, detail: "a place was lost".into() }),
-        }
+            Err(why) => {
+                notes(Note::NotAToken { source: name, place, why });
+                false
+            }
+        },
     }
 }
 
-fn read<'w>(place: &TokenPlace, headers: &Headers<'w>) -> Result<Content<'w>, Faulty> {
-    let faulty = |reason, detail| Faulty { place: place.kind(), reason, detail };
-    match place.find(headers) {
-        Found::Nothing => Ok(Content::Nothing),
-        Found::One(text) => Ok(Unverified::parse(text).map_or_else(Content::Other, Content::Token)),
-        Found::Many => Err(faulty(Reason::DuplicateCredential, format!("more than one value in {place}"))),
-        Found::BadBearer => {
-            Err(faulty(Reason::TokenMalformed, "the bearer credential is not exactly one token".to_owned()))
-        }
-    }
-}
-
-impl Seen<'_, '_> {
-    /// A bearer credential is a claim to be someone; when nobody knows who, the request is refused.
-    fn unclaimed_bearer(&self) -> Option<String> {
-        if self.claimed || self.place.kind() != CredentialPlace::Bearer {
-            return None;
-        }
-        match &self.content {
-            Content::Nothing => None,
-            Content::Other(error) => Some(error.to_string()),
-            Content::Token(token) => Some(match token.issuer() {
-                Some(issuer) => format!("no source of the route is for the issuer {}", Quoted(issuer)),
-                None => "the token names no issuer".to_owned(),
-            }),
-        }
-    }
+/// The claimed credential in the form its source judges.
+fn take<'s, 'w>(source: &'s Source, seen: Seen<'s, 'w>) -> Option<(CredentialPlace, Credential<'s, 'w>)> {
+    let place = seen.place().kind();
+    let credential = match &source.kind {
+        Kind::Jwt(jwt) => Credential::Jwt(jwt, seen.into_token()?),
+    };
+    Some((place, credential))
 }

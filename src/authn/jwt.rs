@@ -14,8 +14,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::authn::Answer;
+use crate::authn::BadCredential;
 use crate::authn::Note;
-use crate::authn::Waited;
+use crate::authn::Question;
+use crate::authn::Verdict;
+use crate::authn::jwks::FetchOutcome;
 use crate::authn::jwks::Fit;
 use crate::authn::jwks::Keys;
 use crate::authn::place::TokenPlace;
@@ -81,13 +85,6 @@ pub struct JwtSource {
     issuer: Arc<str>,
 }
 
-/// What a source says of a token it claims.
-pub(super) enum Verdict {
-    Verified(Arc<Identity>),
-    Refused(TokenError),
-    NeedKeys(Option<String>),
-}
-
 impl JwtSource {
     /// Build a source, or say which setting contradicts another.
     pub fn build(settings: JwtSettings) -> Result<JwtSource, JwtError> {
@@ -150,17 +147,17 @@ impl JwtSource {
         token.issuer() == Some(&*self.issuer)
     }
 
-    /// Judge a claimed token.
+    /// Judge a claimed token. `answer` is what came of an earlier [`Verdict::Needs`].
     pub(super) fn verify(
         &self,
         token: Unverified<'_>,
         now: Timestamp,
-        waited: Waited,
+        answer: Option<&Answer>,
         notes: &mut dyn FnMut(Note<'_>),
     ) -> Verdict {
-        match self.try_verify(token, now, waited, notes) {
+        match self.try_verify(token, now, answer, notes) {
             Ok(verdict) => verdict,
-            Err(error) => Verdict::Refused(error),
+            Err(error) => Verdict::Refused(BadCredential { reason: error.reason(), detail: error.to_string() }),
         }
     }
 
@@ -168,18 +165,18 @@ impl JwtSource {
         &self,
         token: Unverified<'_>,
         now: Timestamp,
-        waited: Waited,
+        answer: Option<&Answer>,
         notes: &mut dyn FnMut(Note<'_>),
     ) -> Result<Verdict, TokenError> {
         let settings = &self.settings;
         let Header { algorithm, kid } = Header::parse(token.header, &settings.algorithms)?;
         let Some(set) = settings.keys.current(now) else {
-            return self.without_key(kid, false, waited);
+            return self.without_key(kid, false, answer);
         };
         let keys = match set.fit(kid.as_deref(), algorithm) {
             Fit::Keys(keys) => keys,
             Fit::OtherAlgorithm => return Err(TokenError::KeyNotForAlgorithm(algorithm)),
-            Fit::Unknown => return self.without_key(kid, true, waited),
+            Fit::Unknown => return self.without_key(kid, true, answer),
         };
         let (verified, key) = verify::verify(token, algorithm, &keys)?;
         notes(Note::Key { source: &settings.source, kid: key.kid(), algorithm });
@@ -204,11 +201,15 @@ impl JwtSource {
 
     /// The key is not here. Before a wait it may still come; after one this is the answer. `have_set`: the issuer has
     /// keys, only not this one.
-    fn without_key(&self, kid: Option<String>, have_set: bool, waited: Waited) -> Result<Verdict, TokenError> {
-        match waited {
-            Waited::No if self.settings.keys.is_remote() => Ok(Verdict::NeedKeys(kid)),
-            Waited::No | Waited::Fresh if have_set => Err(TokenError::UnknownKey(kid)),
-            Waited::No | Waited::Fresh | Waited::Failed => Err(TokenError::NoKeys),
+    fn without_key(&self, kid: Option<String>, have_set: bool, answer: Option<&Answer>) -> Result<Verdict, TokenError> {
+        match answer {
+            None if self.settings.keys.is_remote() => {
+                Ok(Verdict::Needs(Question::Keys { keys: self.settings.keys.clone(), kid }))
+            }
+            None | Some(Answer::Keys(FetchOutcome::Fresh | FetchOutcome::Cooldown)) if have_set => {
+                Err(TokenError::UnknownKey(kid))
+            }
+            None | Some(_) => Err(TokenError::NoKeys),
         }
     }
 }

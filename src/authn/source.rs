@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::authn::jwks::Keys;
 use crate::authn::jwt::JwtSource;
+use crate::authn::place::TokenPlace;
 
 /// A named source.
 #[derive(Debug)]
@@ -26,6 +27,13 @@ impl Source {
     pub fn keys(&self) -> Option<&Arc<Keys>> {
         match &self.kind {
             Kind::Jwt(source) => Some(source.keys()),
+        }
+    }
+
+    /// Where this source looks for its credential, in order.
+    pub(super) fn places(&self) -> &[TokenPlace] {
+        match &self.kind {
+            Kind::Jwt(source) => source.places(),
         }
     }
 }

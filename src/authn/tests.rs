@@ -3,6 +3,8 @@
 use serde_json::json;
 
 use super::*;
+use crate::authn::jwks::FetchOutcome;
+use crate::authn::jwks::Keys;
 use crate::authn::jwks::RemoteSettings;
 use crate::authn::jwks::Times;
 use crate::authn::jwt::Algorithm;
@@ -24,7 +26,7 @@ fn ask(sources: &[Arc<Source>], fields: &[(&str, &str)], joined: bool) -> Attemp
     for (name, value) in fields {
         headers.push(name, value.as_bytes());
     }
-    authenticate(sources, &headers, now(), Waited::No, &mut quiet)
+    authenticate(sources, &Presented { headers: &headers }, now(), &Answers::none(), &mut quiet)
 }
 
 #[track_caller]
@@ -238,32 +240,38 @@ fn missing_keys_are_asked_for_once() {
     settings.keys = keys.clone();
     let sources = [build(settings)];
     let value = bearer(&people.token(json!({})));
-    let try_with = |waited| {
+    let try_with = |answer: Option<Answer>| {
+        let answers = answer.map_or_else(Answers::none, |answer| Answers::one("people", answer));
         let mut headers = Headers::new(false);
         headers.push("authorization", value.as_bytes());
-        authenticate(&sources, &headers, now(), waited, &mut quiet)
+        authenticate(&sources, &Presented { headers: &headers }, now(), &answers, &mut quiet)
     };
     let refused = |attempt| match attempt {
         Attempt::Rejected(rejection) => rejection.reason,
         other => panic!("{other:?}"),
     };
 
+    let fresh = || Some(Answer::Keys(FetchOutcome::Fresh));
+    let failed = || Some(Answer::Keys(FetchOutcome::Failed));
+
     // No keys yet: whatever the wait gave, there is no answer to be had.
-    let Attempt::NeedKeys(need) = try_with(Waited::No) else { panic!("wants keys") };
-    assert_eq!((&*need.source, &*need.issuer, need.kid.as_deref()), ("people", &*people.name, Some("k1")));
-    assert_eq!(refused(try_with(Waited::Fresh)), Reason::KeysUnavailable);
-    assert_eq!(refused(try_with(Waited::Failed)), Reason::KeysUnavailable);
+    let Attempt::Needs(need) = try_with(None) else { panic!("wants keys") };
+    let Question::Keys { keys: wanted, kid } = &need.question;
+    assert_eq!((&*need.source, &**wanted.issuer(), kid.as_deref()), ("people", &*people.name, Some("k1")));
+    assert_eq!(refused(try_with(fresh())), Reason::KeysUnavailable);
+    assert_eq!(refused(try_with(failed())), Reason::KeysUnavailable);
+    assert_eq!(refused(try_with(Some(Answer::Late))), Reason::KeysUnavailable);
 
     // A set without the key: unknown when it is fresh, unavailable when it could not be refreshed.
     keys.enter(Ok(people.signer.set("other")), now());
-    assert!(matches!(try_with(Waited::No), Attempt::NeedKeys(_)));
-    assert_eq!(refused(try_with(Waited::Fresh)), Reason::TokenKeyUnknown);
-    assert_eq!(refused(try_with(Waited::Failed)), Reason::KeysUnavailable);
+    assert!(matches!(try_with(None), Attempt::Needs(_)));
+    assert_eq!(refused(try_with(fresh())), Reason::TokenKeyUnknown);
+    assert_eq!(refused(try_with(failed())), Reason::KeysUnavailable);
 
     // The key has come, by whatever way.
     keys.enter(Ok(people.signer.set("k1")), now());
-    for waited in [Waited::No, Waited::Fresh, Waited::Failed] {
-        assert!(matches!(try_with(waited), Attempt::Verified(_)), "{waited:?}");
+    for answer in [None, fresh(), failed(), Some(Answer::Late)] {
+        assert!(matches!(try_with(answer.clone()), Attempt::Verified(_)), "{answer:?}");
     }
 }
 
@@ -281,7 +289,9 @@ fn notes_tell_who_claimed_what_and_with_which_key() {
     headers.push("authorization", value.as_bytes());
     headers.push("cookie", token.as_bytes());
     let mut notes = vec![];
-    authenticate(&sources, &headers, now(), Waited::No, &mut |note| notes.push(note.to_string()));
+    authenticate(&sources, &Presented { headers: &headers }, now(), &Answers::none(), &mut |note| {
+        notes.push(note.to_string())
+    });
     assert_eq!(
         notes,
         [
@@ -310,7 +320,7 @@ proptest::proptest! {
         for (name, value) in &fields {
             headers.push(name, value);
         }
-        let attempt = authenticate(&sources, &headers, now(), Waited::No, &mut quiet);
+        let attempt = authenticate(&sources, &Presented { headers: &headers }, now(), &Answers::none(), &mut quiet);
         proptest::prop_assert!(matches!(attempt, Attempt::Absent | Attempt::Rejected(_)), "{:?}", attempt);
     }
 }

@@ -7,8 +7,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::authn::NeedKeys;
-use crate::authn::Waited;
+use crate::authn::Answer;
+use crate::authn::Answers;
+use crate::authn::Need;
+use crate::authn::Question;
 use crate::authn::jwks::run;
 use crate::cli::explain::caller::Assumed;
 use crate::cli::explain::render::Explanation;
@@ -140,7 +142,7 @@ fn explain(
     notes.note(Station::Request, None, || {
         format!("{} host `{}`, path `{}`", request.method, request.host.name(), request.path.canonical().text())
     });
-    let mut given = Given { decision_id: DecisionId(0), now: clock::now(), waited: Waited::No, assumed };
+    let mut given = Given { decision_id: DecisionId(0), now: clock::now(), answers: Answers::none(), assumed };
     loop {
         let mut taken = notes.clone();
         match walk(&policy.snapshot, &request, &given, &mut taken) {
@@ -148,24 +150,30 @@ fn explain(
                 *notes = taken;
                 return Ok(Outcome::Walked(walked));
             }
-            Walk::NeedKeys(need) => given.waited = fetch(&need, given.now)?,
+            Walk::Needs(need) => {
+                let (source, answer) = (need.source.clone(), find_out(need, given.now)?);
+                anyhow::ensure!(given.answers.keep(source, answer), "an identity source asks for ever");
+            }
         }
     }
 }
 
-/// How long `explain` waits for an issuer's keys.
+/// How long `explain` waits for others.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Fetch what the walk needs, as `serve` does in the background.
-fn fetch(need: &NeedKeys, now: jiff::Timestamp) -> anyhow::Result<Waited> {
+/// Find out what the walk needs, doing the work that `serve` does in the background.
+fn find_out(need: Need, now: jiff::Timestamp) -> anyhow::Result<Answer> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let client = Client::new(&Settings::default())?;
-        let work = run(Arc::clone(&need.keys), client, clock::now, tokio::time::sleep(PATIENCE));
-        let fetch = need.keys.fetch_now(need.kid.as_deref(), now);
-        tokio::select! {
-            outcome = fetch => Ok(Waited::from(outcome)),
-            () = work => Ok(Waited::Failed),
+        match &need.question {
+            Question::Keys { keys, .. } => {
+                let work = run(Arc::clone(keys), client, clock::now, tokio::time::sleep(PATIENCE));
+                tokio::select! {
+                    answer = need.answer(now) => Ok(answer),
+                    () = work => Ok(Answer::Late),
+                }
+            }
         }
     })
 }

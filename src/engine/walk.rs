@@ -5,11 +5,12 @@ use http::header::LOCATION;
 use http::header::WWW_AUTHENTICATE;
 use jiff::Timestamp;
 
+use crate::authn::Answers;
 use crate::authn::Attempt;
 use crate::authn::CredentialPlace;
-use crate::authn::NeedKeys;
+use crate::authn::Need;
 use crate::authn::Note;
-use crate::authn::Waited;
+use crate::authn::Presented;
 use crate::authn::authenticate;
 use crate::model::client_ip::ClientAddress;
 use crate::model::decision::Decision;
@@ -34,8 +35,8 @@ use crate::snapshot::Snapshot;
 #[derive(Debug)]
 pub enum Walk {
     Done(Box<Walked>),
-    /// Walk again once these keys were waited for.
-    NeedKeys(NeedKeys),
+    /// Walk again with the answer to this.
+    Needs(Need),
 }
 
 /// A finished walk.
@@ -54,8 +55,8 @@ pub struct Walked {
 pub struct Given {
     pub decision_id: DecisionId,
     pub now: Timestamp,
-    /// What became of the keys an earlier walk needed.
-    pub waited: Waited,
+    /// What earlier walks needed, and what came of it.
+    pub answers: Answers,
     /// Take this caller for granted instead of looking at credentials: `explain --as`, never `serve`.
     pub assumed: Option<Principal>,
 }
@@ -95,7 +96,7 @@ pub fn walk(snapshot: &Snapshot, request: &Request<'_>, given: &Given, trace: &m
     };
     let principal = match visit.identify(snapshot, &routed, given, trace) {
         Ok(principal) => principal,
-        Err(Stop::NeedKeys(need)) => return Walk::NeedKeys(need),
+        Err(Stop::Needs(need)) => return Walk::Needs(need),
         Err(Stop::Denied(reason)) => {
             let denied = Denied {
                 reason,
@@ -124,7 +125,7 @@ struct Visit<'r> {
 
 /// Why there is no principal.
 enum Stop {
-    NeedKeys(NeedKeys),
+    Needs(Need),
     Denied(Reason),
 }
 
@@ -147,7 +148,8 @@ impl Visit<'_> {
         let attempt = |list: usize, trace: &mut T| {
             let sources = snapshot.sources.get(list).map_or(&[][..], Vec::as_slice);
             let mut note = |note: Note<'_>| trace.note(Station::Authenticate, None, || note.to_string());
-            authenticate(sources, &self.request.headers, given.now, given.waited, &mut note)
+            let presented = Presented { headers: &self.request.headers };
+            authenticate(sources, &presented, given.now, &given.answers, &mut note)
         };
         let principal = match attempt(routed.route.sources.list, trace) {
             Attempt::Verified(identity) => {
@@ -159,7 +161,7 @@ impl Visit<'_> {
                 self.login_helps = true;
                 Principal::Anonymous
             }
-            Attempt::NeedKeys(need) => return Err(Stop::NeedKeys(need)),
+            Attempt::Needs(need) => return Err(Stop::Needs(need)),
             Attempt::Rejected(rejection) => {
                 let stale_cookie =
                     rejection.reason == Reason::TokenExpired && rejection.place == Some(CredentialPlace::Cookie);
@@ -174,7 +176,7 @@ impl Visit<'_> {
             let same = match attempt(list, trace) {
                 Attempt::Verified(identity) => principal == Principal::Identified(identity),
                 Attempt::Absent => principal == Principal::Anonymous,
-                Attempt::NeedKeys(need) => return Err(Stop::NeedKeys(need)),
+                Attempt::Needs(need) => return Err(Stop::Needs(need)),
                 Attempt::Rejected(_) => false,
             };
             if !same {

@@ -64,10 +64,10 @@ fn reason(snapshot: &Snapshot, target: &str, fields: &[(&str, &str)]) -> Reason 
     })
     .expect(target);
     let now = Timestamp::from_second(NOW).expect("a time");
-    let given = Given { decision_id: DecisionId(1), now, waited: Waited::No, assumed: None };
+    let given = Given { decision_id: DecisionId(1), now, answers: Answers::none(), assumed: None };
     match walk(snapshot, &request, &given, &mut Silent) {
         Walk::Done(walked) => walked.decision.reason,
-        Walk::NeedKeys(need) => panic!("{need:?}"),
+        Walk::Needs(need) => panic!("{need:?}"),
     }
 }
 

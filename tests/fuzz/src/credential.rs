@@ -1,7 +1,7 @@
 //! Finding the one credential that counts. Input: header fields, one a line, with `{alice}` and the like for tokens.
 
 use jiff::Timestamp;
-use postern::authn::{Attempt, Waited, authenticate, quiet};
+use postern::authn::{Answers, Attempt, Presented, authenticate, quiet};
 use postern::model::header::Headers;
 use postern::model::reason::Reason;
 
@@ -69,7 +69,7 @@ fn attempt(fields: &[(String, Vec<u8>)], joined: bool) -> Option<String> {
         headers.push(name, value);
     }
     let now = Timestamp::from_second(world::NOW).expect("a time");
-    match authenticate(&SOURCES, &headers, now, Waited::No, &mut quiet) {
+    match authenticate(&SOURCES, &Presented { headers: &headers }, now, &Answers::none(), &mut quiet) {
         Attempt::Verified(identity) => Some(identity.user.clone()),
         Attempt::Rejected(rejection) => {
             assert!(!rejection.reason.allows() && rejection.reason != Reason::Internal);
@@ -77,6 +77,6 @@ fn attempt(fields: &[(String, Vec<u8>)], joined: bool) -> Option<String> {
             None
         }
         Attempt::Absent => None,
-        Attempt::NeedKeys(_) => panic!("the keys are at hand"),
+        Attempt::Needs(_) => panic!("the keys are at hand"),
     }
 }

@@ -55,13 +55,13 @@ fn allows(snapshot: &postern::snapshot::Snapshot, asked: &Asked) -> bool {
     let given = Given {
         decision_id: postern::model::decision::DecisionId(0),
         now: jiff::Timestamp::from_second(world::NOW).expect("a time"),
-        waited: postern::authn::Waited::No,
+        answers: postern::authn::Answers::none(),
         assumed: None,
     };
     let Ok(request) = request else { return false };
     match walk(snapshot, &request, &given, &mut postern::policy::trace::Silent) {
         Walk::Done(walked) => walked.decision.reason.allows(),
-        Walk::NeedKeys(_) => panic!("a public route asks for keys"),
+        Walk::Needs(_) => panic!("a public route asks for keys"),
     }
 }
 

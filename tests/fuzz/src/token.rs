@@ -7,7 +7,7 @@ use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
-use postern::authn::{Attempt, Source, Waited, authenticate, quiet};
+use postern::authn::{Answers, Attempt, Presented, Source, authenticate, quiet};
 use postern::model::header::Headers;
 use postern::model::identity::Identity;
 use serde_json::Value;
@@ -46,14 +46,14 @@ fn verified(token: &[u8]) -> Option<Arc<Identity>> {
     let mut headers = Headers::new(false);
     headers.push("authorization", &value);
     let now = Timestamp::from_second(world::NOW).expect("a time");
-    match authenticate(&SOURCES, &headers, now, Waited::No, &mut quiet) {
+    match authenticate(&SOURCES, &Presented { headers: &headers }, now, &Answers::none(), &mut quiet) {
         Attempt::Verified(identity) => Some(identity),
         Attempt::Rejected(rejection) => {
             assert!(!rejection.reason.allows());
             None
         }
         Attempt::Absent => None,
-        Attempt::NeedKeys(_) => panic!("the keys are at hand"),
+        Attempt::Needs(_) => panic!("the keys are at hand"),
     }
 }
 

@@ -1,0 +1,114 @@
+//! The places of one request that were looked at, each read and parsed once however many sources ask.
+
+use std::cell::OnceCell;
+
+use crate::authn::Presented;
+use crate::authn::choice::Faulty;
+use crate::authn::jwt::TokenError;
+use crate::authn::jwt::Unverified;
+use crate::authn::place::CredentialPlace;
+use crate::authn::place::Found;
+use crate::authn::place::TokenPlace;
+use crate::authn::quoted::Quoted;
+use crate::model::reason::Reason;
+
+/// The places looked at so far.
+pub(super) struct Desk<'s, 'r, 'w> {
+    presented: Presented<'r, 'w>,
+    seen: Vec<Seen<'s, 'w>>,
+}
+
+/// A place that was looked at.
+pub(super) struct Seen<'s, 'w> {
+    place: &'s TokenPlace,
+    /// What stands there; `None`: nothing.
+    text: Option<&'w str>,
+    /// `text` as a signed token, parsed when the first source asks for one.
+    token: OnceCell<Result<Unverified<'w>, TokenError>>,
+    claimed: bool,
+}
+
+impl<'s, 'r, 'w> Desk<'s, 'r, 'w> {
+    pub(super) fn new(presented: &Presented<'r, 'w>) -> Desk<'s, 'r, 'w> {
+        Desk { presented: *presented, seen: Vec::with_capacity(2) }
+    }
+
+    /// Look at a place, or say why what stands there refuses the request whoever it is for.
+    pub(super) fn look(&mut self, place: &'s TokenPlace) -> Result<(usize, &mut Seen<'s, 'w>), Faulty> {
+        let index = match self.seen.iter().position(|seen| seen.place == place) {
+            Some(index) => index,
+            None => {
+                let text = read(place, &self.presented)?;
+                self.seen.push(Seen { place, text, token: OnceCell::new(), claimed: false });
+                self.seen.len().saturating_sub(1)
+            }
+        };
+        // INVARIANT: the index was found or made above.
+        match self.seen.get_mut(index) {
+            Some(seen) => Ok((index, seen)),
+            None => Err(Faulty { place: place.kind(), reason: Reason::Internal, detail: "a place was lost".into() }),
+        }
+    }
+
+    /// A bearer credential is a claim to be someone; when nobody knows who, the request is refused. Says why nobody
+    /// does.
+    pub(super) fn unclaimed_bearer(&self) -> Option<String> {
+        let bearer = |seen: &&Seen<'_, '_>| seen.place.kind() == CredentialPlace::Bearer;
+        let seen = self.seen.iter().filter(bearer).find(|seen| !seen.is_empty() && !seen.claimed)?;
+        Some(match seen.token() {
+            Err(error) => error.to_string(),
+            Ok(token) => match token.issuer() {
+                Some(issuer) => format!("no source of the route is for the issuer {}", Quoted(issuer)),
+                None => "the token names no issuer".to_owned(),
+            },
+        })
+    }
+
+    /// What lies in a place that [`look`](Desk::look) numbered.
+    pub(super) fn take(self, index: usize) -> Option<Seen<'s, 'w>> {
+        self.seen.into_iter().nth(index)
+    }
+}
+
+impl<'s, 'w> Seen<'s, 'w> {
+    pub(super) fn place(&self) -> &'s TokenPlace {
+        self.place
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.text.is_none()
+    }
+
+    /// A source takes it.
+    pub(super) fn claim(&mut self) {
+        self.claimed = true;
+    }
+
+    /// It as a signed token.
+    pub(super) fn token(&self) -> Result<&Unverified<'w>, &TokenError> {
+        self.token.get_or_init(|| self.parse()).as_ref()
+    }
+
+    pub(super) fn into_token(self) -> Option<Unverified<'w>> {
+        match self.token.into_inner() {
+            Some(token) => token.ok(),
+            None => Unverified::parse(self.text?).ok(),
+        }
+    }
+
+    fn parse(&self) -> Result<Unverified<'w>, TokenError> {
+        Unverified::parse(self.text.unwrap_or_default())
+    }
+}
+
+fn read<'w>(place: &TokenPlace, presented: &Presented<'_, 'w>) -> Result<Option<&'w str>, Faulty> {
+    let faulty = |reason, detail| Faulty { place: place.kind(), reason, detail };
+    match place.find(presented.headers) {
+        Found::Nothing => Ok(None),
+        Found::One(text) => Ok(Some(text)),
+        Found::Many => Err(faulty(Reason::DuplicateCredential, format!("more than one value in {place}"))),
+        Found::BadBearer => {
+            Err(faulty(Reason::TokenMalformed, "the bearer credential is not exactly one token".to_owned()))
+        }
+    }
+}
