@@ -1,221 +1,141 @@
 //! Why a request was allowed or refused: the one closed list that clients, metrics and the audit log share.
 
-/// A stable, public word for the outcome of one check. It never quotes a token, a key or an internal cause.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Reason {
+/// Makes the enum and what each of its members says from one line a reason: its code, and the HTTP status it stands for
+/// before a dialect folds it.
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $status:literal;)*) => {
+        /// A stable, public word for the outcome of one check. It never quotes a token, a key or an internal cause.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Reason {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Reason {
+            /// Every reason, in the order they are written: the closed label set of the metrics.
+            pub const ALL: [Reason; [$(stringify!($name)),*].len()] = [$(Reason::$name),*];
+
+            /// The stable code that clients, logs and metrics show.
+            pub fn code(self) -> &'static str {
+                match self {
+                    $(Reason::$name => $code,)*
+                }
+            }
+
+            /// The HTTP status the reason stands for, before a dialect folds it.
+            pub fn status(self) -> u16 {
+                match self {
+                    $(Reason::$name => $status,)*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
     // ── allowed ────────────────────────────────────────────────────────────────────────────────
     /// The route's requirement holds.
-    Permitted,
+    Permitted = "permitted", 200;
     /// The route is `public: true`.
-    Public,
+    Public = "public", 200;
     /// A CORS preflight, where `preflight: allow` is written.
-    Preflight,
+    Preflight = "preflight", 200;
 
     // ── the request itself cannot be judged (400) ─────────────────────────────────────────────
     /// The proxy did not send an attribute its dialect must carry.
-    AttributeMissing,
+    AttributeMissing = "attribute_missing", 400;
     /// Two attributes, or two copies of one, contradict each other.
-    AttributeConflict,
+    AttributeConflict = "attribute_conflict", 400;
     /// The request target is not one a route can want.
-    BadTarget,
+    BadTarget = "bad_target", 400;
     /// The host does not fit the host grammar.
-    BadHost,
+    BadHost = "bad_host", 400;
     /// The method is not an upper-case token.
-    BadMethod,
+    BadMethod = "bad_method", 400;
     /// The readings of a hazardous path do not all allow.
-    AmbiguousPath,
+    AmbiguousPath = "ambiguous_path", 400;
     /// The client sent an identity header, or an alias of one.
-    SpoofedHeader,
+    SpoofedHeader = "spoofed_header", 400;
     /// The client sent an alias or a second copy of a forwarding header the dialect reads.
-    ForwardingAlias,
+    ForwardingAlias = "forwarding_alias", 400;
     /// Two values of one credential in one place.
-    DuplicateCredential,
+    DuplicateCredential = "duplicate_credential", 400;
 
     // ── who are you (401) ─────────────────────────────────────────────────────────────────────
     /// No credential that a source of the route claims.
-    CredentialMissing,
+    CredentialMissing = "credential_missing", 401;
     /// A bearer token of an issuer (or shape) that no source of the route claims.
-    TokenUnclaimed,
+    TokenUnclaimed = "token_unclaimed", 401;
     /// Not a signed compact JWT with sound header and claims.
-    TokenMalformed,
+    TokenMalformed = "token_malformed", 401;
     /// The algorithm is not one the source lists, or not the key's.
-    TokenAlgorithm,
+    TokenAlgorithm = "token_algorithm", 401;
     /// No key of the issuer fits the token.
-    TokenKeyUnknown,
+    TokenKeyUnknown = "token_key_unknown", 401;
     /// The signature does not verify.
-    TokenSignature,
+    TokenSignature = "token_signature", 401;
     /// `exp` has passed.
-    TokenExpired,
+    TokenExpired = "token_expired", 401;
     /// `nbf` or `iat` lies in the future.
-    TokenNotYetValid,
+    TokenNotYetValid = "token_not_yet_valid", 401;
     /// `aud` names none of ours.
-    TokenAudience,
+    TokenAudience = "token_audience", 401;
     /// A required claim is absent, empty or of the wrong type.
-    TokenClaims,
+    TokenClaims = "token_claims", 401;
+    /// The credential, or everything issued to its subject before some moment, has been revoked.
+    Revoked = "revoked", 401;
+    /// The issuer says that this token is not active (RFC 7662 §2.2).
+    TokenInactive = "token_inactive", 401;
+    /// No API key has this id and this secret.
+    ApiKeyInvalid = "api_key_invalid", 401;
+    /// The API key is past its end.
+    ApiKeyExpired = "api_key_expired", 401;
+    /// No user has this name and this password.
+    PasswordInvalid = "password_invalid", 401;
+    /// The proxy's word on the client certificate is malformed, or the certificate maps to nobody.
+    CertificateInvalid = "certificate_invalid", 401;
 
     // ── you may not (403) ─────────────────────────────────────────────────────────────────────
     /// No host block covers the host.
-    HostUnknown,
+    HostUnknown = "host_unknown", 403;
     /// No route covers the path.
-    RouteUnknown,
+    RouteUnknown = "route_unknown", 403;
     /// The path has a route, but none that lists the method.
-    MethodNotListed,
+    MethodNotListed = "method_not_listed", 403;
     /// A network gate is closed to the client address.
-    NetworkDenied,
+    NetworkDenied = "network_denied", 403;
+    /// The API key may not be used from the client address.
+    ApiKeyNetwork = "api_key_network", 403;
     /// A `deny` gate is closed to a header of the request.
-    HeaderDenied,
+    HeaderDenied = "header_denied", 403;
     /// A `deny` gate is closed to the method.
-    MethodDenied,
+    MethodDenied = "method_denied", 403;
     /// The requirement is false or cannot be known.
-    RequirementFailed,
+    RequirementFailed = "requirement_failed", 403;
     /// The user does not fit into a header.
-    IdentityNotEncodable,
+    IdentityNotEncodable = "identity_not_encodable", 403;
     /// The groups do not fit into the header budget.
-    GroupsTooLarge,
+    GroupsTooLarge = "groups_too_large", 403;
 
     // ── come again (425) ──────────────────────────────────────────────────────────────────────
     /// A request that changes something came in TLS early data, which can be played again by anybody who recorded it.
-    EarlyData,
+    EarlyData = "early_data", 425;
 
     // ── we cannot answer (503) ────────────────────────────────────────────────────────────────
     /// The keys of the token's issuer are not to be had.
-    KeysUnavailable,
+    KeysUnavailable = "keys_unavailable", 503;
+    /// A service that must be asked about the credential does not answer.
+    UpstreamUnavailable = "upstream_unavailable", 503;
     /// More requests than we may take at once.
-    Overloaded,
+    Overloaded = "overloaded", 503;
     /// The caller's deadline passed.
-    DeadlineExceeded,
+    DeadlineExceeded = "deadline_exceeded", 503;
     /// The caller's message could not be decoded.
-    MessageMalformed,
+    MessageMalformed = "message_malformed", 503;
     /// A fault of ours.
-    Internal,
+    Internal = "internal", 503;
 }
 
 impl Reason {
-    /// Every reason, in the order above: the closed label set of the metrics.
-    pub const ALL: [Reason; 37] = [
-        Reason::Permitted,
-        Reason::Public,
-        Reason::Preflight,
-        Reason::AttributeMissing,
-        Reason::AttributeConflict,
-        Reason::BadTarget,
-        Reason::BadHost,
-        Reason::BadMethod,
-        Reason::AmbiguousPath,
-        Reason::SpoofedHeader,
-        Reason::ForwardingAlias,
-        Reason::DuplicateCredential,
-        Reason::CredentialMissing,
-        Reason::TokenUnclaimed,
-        Reason::TokenMalformed,
-        Reason::TokenAlgorithm,
-        Reason::TokenKeyUnknown,
-        Reason::TokenSignature,
-        Reason::TokenExpired,
-        Reason::TokenNotYetValid,
-        Reason::TokenAudience,
-        Reason::TokenClaims,
-        Reason::HostUnknown,
-        Reason::RouteUnknown,
-        Reason::MethodNotListed,
-        Reason::NetworkDenied,
-        Reason::HeaderDenied,
-        Reason::MethodDenied,
-        Reason::RequirementFailed,
-        Reason::IdentityNotEncodable,
-        Reason::GroupsTooLarge,
-        Reason::EarlyData,
-        Reason::KeysUnavailable,
-        Reason::Overloaded,
-        Reason::DeadlineExceeded,
-        Reason::MessageMalformed,
-        Reason::Internal,
-    ];
-
-    /// The stable code that clients, logs and metrics show.
-    pub fn code(self) -> &'static str {
-        match self {
-            Reason::Permitted => "permitted",
-            Reason::Public => "public",
-            Reason::Preflight => "preflight",
-            Reason::AttributeMissing => "attribute_missing",
-            Reason::AttributeConflict => "attribute_conflict",
-            Reason::BadTarget => "bad_target",
-            Reason::BadHost => "bad_host",
-            Reason::BadMethod => "bad_method",
-            Reason::AmbiguousPath => "ambiguous_path",
-            Reason::SpoofedHeader => "spoofed_header",
-            Reason::ForwardingAlias => "forwarding_alias",
-            Reason::DuplicateCredential => "duplicate_credential",
-            Reason::CredentialMissing => "credential_missing",
-            Reason::TokenUnclaimed => "token_unclaimed",
-            Reason::TokenMalformed => "token_malformed",
-            Reason::TokenAlgorithm => "token_algorithm",
-            Reason::TokenKeyUnknown => "token_key_unknown",
-            Reason::TokenSignature => "token_signature",
-            Reason::TokenExpired => "token_expired",
-            Reason::TokenNotYetValid => "token_not_yet_valid",
-            Reason::TokenAudience => "token_audience",
-            Reason::TokenClaims => "token_claims",
-            Reason::HostUnknown => "host_unknown",
-            Reason::RouteUnknown => "route_unknown",
-            Reason::MethodNotListed => "method_not_listed",
-            Reason::NetworkDenied => "network_denied",
-            Reason::HeaderDenied => "header_denied",
-            Reason::MethodDenied => "method_denied",
-            Reason::RequirementFailed => "requirement_failed",
-            Reason::IdentityNotEncodable => "identity_not_encodable",
-            Reason::GroupsTooLarge => "groups_too_large",
-            Reason::EarlyData => "early_data",
-            Reason::KeysUnavailable => "keys_unavailable",
-            Reason::Overloaded => "overloaded",
-            Reason::DeadlineExceeded => "deadline_exceeded",
-            Reason::MessageMalformed => "message_malformed",
-            Reason::Internal => "internal",
-        }
-    }
-
-    /// The HTTP status the reason stands for, before a dialect folds it.
-    pub fn status(self) -> u16 {
-        match self {
-            Reason::Permitted | Reason::Public | Reason::Preflight => 200,
-            Reason::AttributeMissing
-            | Reason::AttributeConflict
-            | Reason::BadTarget
-            | Reason::BadHost
-            | Reason::BadMethod
-            | Reason::AmbiguousPath
-            | Reason::SpoofedHeader
-            | Reason::ForwardingAlias
-            | Reason::DuplicateCredential => 400,
-            Reason::CredentialMissing
-            | Reason::TokenUnclaimed
-            | Reason::TokenMalformed
-            | Reason::TokenAlgorithm
-            | Reason::TokenKeyUnknown
-            | Reason::TokenSignature
-            | Reason::TokenExpired
-            | Reason::TokenNotYetValid
-            | Reason::TokenAudience
-            | Reason::TokenClaims => 401,
-            Reason::HostUnknown
-            | Reason::RouteUnknown
-            | Reason::MethodNotListed
-            | Reason::NetworkDenied
-            | Reason::HeaderDenied
-            | Reason::MethodDenied
-            | Reason::RequirementFailed
-            | Reason::IdentityNotEncodable
-            | Reason::GroupsTooLarge => 403,
-            Reason::EarlyData => 425,
-            Reason::KeysUnavailable
-            | Reason::Overloaded
-            | Reason::DeadlineExceeded
-            | Reason::MessageMalformed
-            | Reason::Internal => 503,
-        }
-    }
-
     /// Only these let a request pass.
     pub fn allows(self) -> bool {
         matches!(self, Reason::Permitted | Reason::Public | Reason::Preflight)
