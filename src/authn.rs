@@ -1,6 +1,7 @@
 //! Who is asking? Finds the one credential that counts, and proves it or refuses it. Pure and synchronous: what must be
 //! waited for is asked for in the answer, never waited for here.
 
+pub mod certificate;
 mod choice;
 mod json;
 pub mod jwks;
@@ -17,9 +18,12 @@ use jiff::Timestamp;
 
 use crate::authn::choice::Choice;
 use crate::authn::choice::Credential;
+use crate::model::dialect::Dialect;
 use crate::model::header::Headers;
 use crate::model::identity::Identity;
 use crate::model::reason::Reason;
+use crate::model::request::Request;
+use crate::model::request::StatedCertificate;
 
 pub use need::Answer;
 pub use need::Answers;
@@ -84,6 +88,7 @@ pub fn authenticate(
     };
     let verdict = match credential {
         Credential::Jwt(jwt, token) => jwt.verify(token, now, answers.of(&source.name), notes),
+        Credential::Certificate(certificate, stated) => certificate.verify(&stated, now, notes),
     };
     match verdict {
         Verdict::Verified(identity) => Attempt::Verified(identity),
@@ -97,6 +102,22 @@ pub fn authenticate(
 pub struct Presented<'r, 'w> {
     /// The client's header fields.
     pub headers: &'r Headers<'w>,
+    /// What the proxy states about the connection's client certificate.
+    pub certificate: StatedCertificate<'w>,
+    /// Which proxy asks.
+    pub dialect: Dialect,
+}
+
+impl<'r, 'w> Presented<'r, 'w> {
+    /// What a request brings along.
+    pub fn of(request: &'r Request<'w>) -> Presented<'r, 'w> {
+        Presented { headers: &request.headers, certificate: request.certificate, dialect: request.dialect }
+    }
+
+    /// Header fields alone, as if Envoy had sent them.
+    pub fn headers(headers: &'r Headers<'w>) -> Presented<'r, 'w> {
+        Presented { headers, certificate: StatedCertificate::default(), dialect: Dialect::ExtAuthz }
+    }
 }
 
 /// What a source says of the credential it claims.

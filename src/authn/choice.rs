@@ -11,6 +11,8 @@ mod desk;
 use std::sync::Arc;
 
 use crate::authn::Presented;
+use crate::authn::certificate::CertificateSource;
+use crate::authn::certificate::Stated;
 use crate::authn::choice::desk::Desk;
 use crate::authn::choice::desk::Seen;
 use crate::authn::jwt::JwtSource;
@@ -32,6 +34,7 @@ pub(super) struct Choice<'s, 'w> {
 /// A credential and who judges it. A new kind of source has an arm here.
 pub(super) enum Credential<'s, 'w> {
     Jwt(&'s JwtSource, Unverified<'w>),
+    Certificate(&'s CertificateSource, Stated),
 }
 
 /// Credentials among which there is no choosing.
@@ -93,6 +96,13 @@ fn claims(source: &Source, place: &TokenPlace, seen: &Seen<'_, '_>, notes: &mut 
                 false
             }
         },
+        Kind::Certificate(certificate) => {
+            let claimed = seen.certificate().is_some_and(|stated| certificate.claims(stated));
+            if !claimed {
+                notes(Note::NobodysCertificate { source: name });
+            }
+            claimed
+        }
     }
 }
 
@@ -101,6 +111,7 @@ fn take<'s, 'w>(source: &'s Source, seen: Seen<'s, 'w>) -> Option<(CredentialPla
     let place = seen.place().kind();
     let credential = match &source.kind {
         Kind::Jwt(jwt) => Credential::Jwt(jwt, seen.into_token()?),
+        Kind::Certificate(certificate) => Credential::Certificate(certificate, seen.into_certificate()?),
     };
     Some((place, credential))
 }

@@ -20,6 +20,10 @@ pub enum Note<'a> {
     Claimed { source: &'a str, place: &'a TokenPlace },
     /// The source would claim this credential too, but another came first.
     Later { source: &'a str, place: &'a TokenPlace },
+    /// No rule of the source matches the certificate.
+    NobodysCertificate { source: &'a str },
+    /// The certificate is of this name, by the first rule that matches.
+    Certificate { source: &'a str, name: &'a str },
     /// The signature verified with this key.
     Key { source: &'a str, kid: Option<&'a str>, algorithm: Algorithm },
 }
@@ -38,6 +42,10 @@ impl fmt::Display for Note<'_> {
             Note::OtherIssuer { source, place, issuer: None } => write!(f, "{source}: {place} names no issuer"),
             Note::Claimed { source, place } => write!(f, "{source}: claims {place}"),
             Note::Later { source, place } => write!(f, "{source}: would claim {place}, but another came first"),
+            Note::NobodysCertificate { source } => {
+                write!(f, "{source}: the client certificate matches none of its rules")
+            }
+            Note::Certificate { source, name } => write!(f, "{source}: the client certificate is of {}", Quoted(name)),
             Note::Key { source, kid: Some(kid), algorithm } => {
                 write!(f, "{source}: the {algorithm} signature verifies with key {}", Quoted(kid))
             }

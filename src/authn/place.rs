@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::authn::certificate::Statement;
 use crate::model::header::Headers;
 use crate::model::header::Single;
 
@@ -14,6 +15,8 @@ pub enum TokenPlace {
     Header(String),
     /// The cookie of this name, case included.
     Cookie(String),
+    /// The client certificate of the connection, as the proxy states it.
+    Certificate(Statement),
 }
 
 /// The kind of place a credential stood in; decides between a login redirect and a plain 401.
@@ -22,6 +25,7 @@ pub enum CredentialPlace {
     Bearer,
     Header,
     Cookie,
+    Certificate,
 }
 
 /// What stands in a place.
@@ -44,6 +48,7 @@ impl TokenPlace {
             TokenPlace::Bearer => CredentialPlace::Bearer,
             TokenPlace::Header(_) => CredentialPlace::Header,
             TokenPlace::Cookie(_) => CredentialPlace::Cookie,
+            TokenPlace::Certificate(_) => CredentialPlace::Certificate,
         }
     }
 
@@ -53,6 +58,8 @@ impl TokenPlace {
             TokenPlace::Bearer => find_bearer(headers),
             TokenPlace::Header(name) => find_header(headers, name),
             TokenPlace::Cookie(name) => find_cookie(headers, name),
+            // A certificate is no text: see `Statement::find`.
+            TokenPlace::Certificate(_) => Found::Nothing,
         }
     }
 }
@@ -63,6 +70,7 @@ impl fmt::Display for TokenPlace {
             TokenPlace::Bearer => f.write_str("the bearer token"),
             TokenPlace::Header(name) => write!(f, "the header `{name}`"),
             TokenPlace::Cookie(name) => write!(f, "the cookie `{name}`"),
+            TokenPlace::Certificate(statement) => statement.fmt(f),
         }
     }
 }

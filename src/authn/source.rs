@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::authn::certificate::CertificateSource;
 use crate::authn::jwks::Keys;
 use crate::authn::jwt::JwtSource;
 use crate::authn::place::TokenPlace;
@@ -20,6 +21,8 @@ pub struct Source {
 pub enum Kind {
     /// By the signed tokens of an issuer.
     Jwt(JwtSource),
+    /// By client certificates that the proxy verified.
+    Certificate(CertificateSource),
 }
 
 impl Source {
@@ -27,6 +30,7 @@ impl Source {
     pub fn keys(&self) -> Option<&Arc<Keys>> {
         match &self.kind {
             Kind::Jwt(source) => Some(source.keys()),
+            Kind::Certificate(_) => None,
         }
     }
 
@@ -34,6 +38,7 @@ impl Source {
     pub(super) fn places(&self) -> &[TokenPlace] {
         match &self.kind {
             Kind::Jwt(source) => source.places(),
+            Kind::Certificate(source) => source.places(),
         }
     }
 }

@@ -26,7 +26,7 @@ fn ask(sources: &[Arc<Source>], fields: &[(&str, &str)], joined: bool) -> Attemp
     for (name, value) in fields {
         headers.push(name, value.as_bytes());
     }
-    authenticate(sources, &Presented { headers: &headers }, now(), &Answers::none(), &mut quiet)
+    authenticate(sources, &Presented::headers(&headers), now(), &Answers::none(), &mut quiet)
 }
 
 #[track_caller]
@@ -244,7 +244,7 @@ fn missing_keys_are_asked_for_once() {
         let answers = answer.map_or_else(Answers::none, |answer| Answers::one("people", answer));
         let mut headers = Headers::new(false);
         headers.push("authorization", value.as_bytes());
-        authenticate(&sources, &Presented { headers: &headers }, now(), &answers, &mut quiet)
+        authenticate(&sources, &Presented::headers(&headers), now(), &answers, &mut quiet)
     };
     let refused = |attempt| match attempt {
         Attempt::Rejected(rejection) => rejection.reason,
@@ -289,7 +289,7 @@ fn notes_tell_who_claimed_what_and_with_which_key() {
     headers.push("authorization", value.as_bytes());
     headers.push("cookie", token.as_bytes());
     let mut notes = vec![];
-    authenticate(&sources, &Presented { headers: &headers }, now(), &Answers::none(), &mut |note| {
+    authenticate(&sources, &Presented::headers(&headers), now(), &Answers::none(), &mut |note| {
         notes.push(note.to_string())
     });
     assert_eq!(
@@ -320,7 +320,7 @@ proptest::proptest! {
         for (name, value) in &fields {
             headers.push(name, value);
         }
-        let attempt = authenticate(&sources, &Presented { headers: &headers }, now(), &Answers::none(), &mut quiet);
+        let attempt = authenticate(&sources, &Presented::headers(&headers), now(), &Answers::none(), &mut quiet);
         proptest::prop_assert!(matches!(attempt, Attempt::Absent | Attempt::Rejected(_)), "{:?}", attempt);
     }
 }

@@ -34,6 +34,7 @@ use crate::model::request::Refusal;
 use crate::model::request::Request;
 use crate::model::request::Scheme;
 use crate::model::request::StatedAddress;
+use crate::model::request::StatedCertificate;
 use crate::outbound::Client;
 use crate::outbound::Settings;
 use crate::policy::trace::Notes;
@@ -130,6 +131,7 @@ fn explain(
         target: &client.target,
         address: StatedAddress { peer: Some(&client.from), forwarded_for: forwarded_for(client) },
         headers,
+        certificate: StatedCertificate::default(),
         ignored_forwarding: 0,
     };
     let request = match Request::parse(attributes) {

@@ -12,7 +12,7 @@ use super::forwarding::{Collected, Forwarding};
 use super::{answer, nginx, refuse};
 use crate::model::dialect::Dialect;
 use crate::model::reason::Reason;
-use crate::model::request::{Attributes, Refusal, Scheme, StatedAddress};
+use crate::model::request::{Attributes, Refusal, Scheme, StatedAddress, StatedCertificate};
 use crate::model::response::Allow;
 
 /// What Envoy puts before the client's target.
@@ -44,6 +44,7 @@ pub(super) fn decode(parts: &Parts) -> Result<Attributes<'_>, Refusal> {
         target,
         address,
         headers,
+        certificate: StatedCertificate::default(),
         ignored_forwarding: ignored,
     })
 }

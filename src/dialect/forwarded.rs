@@ -8,7 +8,7 @@ use super::forwarding::{Collected, Forwarding, Standing, elements};
 use super::refuse;
 use crate::model::dialect::Dialect;
 use crate::model::reason::Reason;
-use crate::model::request::{Attributes, Refusal, Scheme, StatedAddress};
+use crate::model::request::{Attributes, Refusal, Scheme, StatedAddress, StatedCertificate};
 
 /// The attribute headers of one check, each found at most once, and everything else.
 pub(super) struct Fields<'w, const N: usize> {
@@ -95,7 +95,17 @@ pub(super) fn decode<'w>(
     // Whoever trusts earlier hops appends to the list, whoever does not replaces it: the last element is the proxy's.
     let peer = forwarded_for.last().copied();
     let address = StatedAddress { peer, forwarded_for };
-    Ok(Attributes { dialect, method, scheme, host, target, address, headers, ignored_forwarding: ignored })
+    Ok(Attributes {
+        dialect,
+        method,
+        scheme,
+        host,
+        target,
+        address,
+        headers,
+        certificate: StatedCertificate::default(),
+        ignored_forwarding: ignored,
+    })
 }
 
 /// The host the check was sent to, from `Host` or `:authority`; two that differ are refused.

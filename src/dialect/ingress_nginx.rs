@@ -10,7 +10,7 @@ use super::forwarding::{Collected, Forwarding};
 use super::refuse;
 use crate::model::dialect::Dialect;
 use crate::model::reason::Reason;
-use crate::model::request::{Attributes, Refusal, Scheme, StatedAddress};
+use crate::model::request::{Attributes, Refusal, Scheme, StatedAddress, StatedCertificate};
 
 const URL: &str = "x-original-url";
 const METHOD: &str = "x-original-method";
@@ -33,6 +33,7 @@ pub(super) fn decode(parts: &Parts) -> Result<Attributes<'_>, Refusal> {
         target,
         address,
         headers,
+        certificate: StatedCertificate::default(),
         ignored_forwarding: ignored,
     })
 }

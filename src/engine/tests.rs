@@ -15,6 +15,7 @@ use crate::model::dialect::Dialect;
 use crate::model::header::Headers;
 use crate::model::request::Scheme;
 use crate::model::request::StatedAddress;
+use crate::model::request::StatedCertificate;
 
 const POLICY: &str = "\
 version: 1
@@ -77,6 +78,7 @@ impl Bench {
             target: path,
             address: StatedAddress { peer: Some("198.51.100.7"), forwarded_for: Vec::new() },
             headers,
+            certificate: StatedCertificate::default(),
             ignored_forwarding: 0,
         };
         self.engine.authorize(Ok(attributes), deadline).await

@@ -148,8 +148,7 @@ impl Visit<'_> {
         let attempt = |list: usize, trace: &mut T| {
             let sources = snapshot.sources.get(list).map_or(&[][..], Vec::as_slice);
             let mut note = |note: Note<'_>| trace.note(Station::Authenticate, None, || note.to_string());
-            let presented = Presented { headers: &self.request.headers };
-            authenticate(sources, &presented, given.now, &given.answers, &mut note)
+            authenticate(sources, &Presented::of(self.request), given.now, &given.answers, &mut note)
         };
         let principal = match attempt(routed.route.sources.list, trace) {
             Attempt::Verified(identity) => {

@@ -44,6 +44,15 @@ pub struct StatedAddress<'w> {
     pub forwarded_for: Vec<&'w str>,
 }
 
+/// What the proxy stated about the client certificate of the connection, as attributes; headers aside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StatedCertificate<'w> {
+    /// The leaf as PEM with percent escapes (Envoy's `source.certificate`).
+    pub pem: Option<&'w str>,
+    /// Envoy's `source.principal`: the first URI name of the certificate, else its first DNS name, else its subject.
+    pub principal: Option<&'w str>,
+}
+
 /// One check as a dialect read it from the wire: nothing judged yet but presence and conflict.
 #[derive(Clone, Debug)]
 pub struct Attributes<'w> {
@@ -57,6 +66,7 @@ pub struct Attributes<'w> {
     /// The client's request target, as sent: path and query.
     pub target: &'w str,
     pub address: StatedAddress<'w>,
+    pub certificate: StatedCertificate<'w>,
     /// The client's header fields, without those the dialect consumed as attributes.
     pub headers: Headers<'w>,
     /// How many forwarding header fields were present that this dialect does not read; ignored, only counted.
@@ -83,6 +93,7 @@ pub struct Request<'w> {
     /// The raw target as the client sent it, proven to hold octets 0x21–0x7E only.
     pub target: &'w str,
     pub address: StatedAddress<'w>,
+    pub certificate: StatedCertificate<'w>,
     pub headers: Headers<'w>,
 }
 
@@ -104,6 +115,7 @@ impl<'w> Request<'w> {
             path,
             target: attributes.target,
             address: attributes.address,
+            certificate: attributes.certificate,
             headers: attributes.headers,
         })
     }

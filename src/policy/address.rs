@@ -98,6 +98,7 @@ mod tests {
     use crate::model::network::parse_network;
     use crate::model::request::Attributes;
     use crate::model::request::StatedAddress;
+    use crate::model::request::StatedCertificate;
     use crate::policy::trace::Silent;
 
     fn applied(rule: &AddressRule, peer: Option<&str>, forwarded_for: &[&str], headers: &[(&str, &str)]) -> String {
@@ -113,6 +114,7 @@ mod tests {
             target: "/",
             address: StatedAddress { peer, forwarded_for: forwarded_for.to_vec() },
             headers: list,
+            certificate: StatedCertificate::default(),
             ignored_forwarding: 0,
         })
         .expect("a request");

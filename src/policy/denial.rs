@@ -211,6 +211,7 @@ mod tests {
     use crate::model::problem::Place;
     use crate::model::request::Attributes;
     use crate::model::request::StatedAddress;
+    use crate::model::request::StatedCertificate;
     use crate::policy::table::RouteTable;
 
     const BROWSER: (&str, &str) = ("accept", "text/html,*/*;q=0.8");
@@ -228,6 +229,7 @@ mod tests {
             target,
             address: StatedAddress::default(),
             headers: list,
+            certificate: StatedCertificate::default(),
             ignored_forwarding: 0,
         })
         .expect("a request")

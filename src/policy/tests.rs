@@ -8,6 +8,7 @@ use crate::model::network::NetworkSet;
 use crate::model::network::parse_network;
 use crate::model::request::Attributes;
 use crate::model::request::StatedAddress;
+use crate::model::request::StatedCertificate;
 use crate::policy::condition::Condition;
 use crate::policy::condition::RequestFacts;
 use crate::policy::condition::header::HeaderTest;
@@ -93,6 +94,7 @@ fn with_headers<'w>(method: &'w str, target: &'w str, fields: &[(&'w str, &'w st
         target,
         address: StatedAddress::default(),
         headers,
+        certificate: StatedCertificate::default(),
         ignored_forwarding: 0,
     })
     .unwrap_or_else(|refusal| panic!("{target}: {refusal:?}"))

@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 
 use crate::authn::Presented;
+use crate::authn::certificate::Stated;
 use crate::authn::choice::Faulty;
 use crate::authn::jwt::TokenError;
 use crate::authn::jwt::Unverified;
@@ -21,11 +22,17 @@ pub(super) struct Desk<'s, 'r, 'w> {
 /// A place that was looked at.
 pub(super) struct Seen<'s, 'w> {
     place: &'s TokenPlace,
-    /// What stands there; `None`: nothing.
-    text: Option<&'w str>,
-    /// `text` as a signed token, parsed when the first source asks for one.
+    content: Content<'w>,
+    /// The text as a signed token, parsed when the first source asks for one.
     token: OnceCell<Result<Unverified<'w>, TokenError>>,
     claimed: bool,
+}
+
+/// What stands in a place.
+enum Content<'w> {
+    Nothing,
+    Text(&'w str),
+    Certificate(Stated),
 }
 
 impl<'s, 'r, 'w> Desk<'s, 'r, 'w> {
@@ -38,8 +45,8 @@ impl<'s, 'r, 'w> Desk<'s, 'r, 'w> {
         let index = match self.seen.iter().position(|seen| seen.place == place) {
             Some(index) => index,
             None => {
-                let text = read(place, &self.presented)?;
-                self.seen.push(Seen { place, text, token: OnceCell::new(), claimed: false });
+                let content = read(place, &self.presented)?;
+                self.seen.push(Seen { place, content, token: OnceCell::new(), claimed: false });
                 self.seen.len().saturating_sub(1)
             }
         };
@@ -76,7 +83,7 @@ impl<'s, 'w> Seen<'s, 'w> {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.text.is_none()
+        matches!(self.content, Content::Nothing)
     }
 
     /// A source takes it.
@@ -90,22 +97,41 @@ impl<'s, 'w> Seen<'s, 'w> {
     }
 
     pub(super) fn into_token(self) -> Option<Unverified<'w>> {
-        match self.token.into_inner() {
-            Some(token) => token.ok(),
-            None => Unverified::parse(self.text?).ok(),
+        self.token.get_or_init(|| self.parse());
+        self.token.into_inner()?.ok()
+    }
+
+    /// It as a client certificate.
+    pub(super) fn certificate(&self) -> Option<&Stated> {
+        match &self.content {
+            Content::Certificate(stated) => Some(stated),
+            Content::Nothing | Content::Text(_) => None,
+        }
+    }
+
+    pub(super) fn into_certificate(self) -> Option<Stated> {
+        match self.content {
+            Content::Certificate(stated) => Some(stated),
+            Content::Nothing | Content::Text(_) => None,
         }
     }
 
     fn parse(&self) -> Result<Unverified<'w>, TokenError> {
-        Unverified::parse(self.text.unwrap_or_default())
+        match self.content {
+            Content::Text(text) => Unverified::parse(text),
+            Content::Nothing | Content::Certificate(_) => Err(TokenError::NotThreeParts),
+        }
     }
 }
 
-fn read<'w>(place: &TokenPlace, presented: &Presented<'_, 'w>) -> Result<Option<&'w str>, Faulty> {
+fn read<'w>(place: &TokenPlace, presented: &Presented<'_, 'w>) -> Result<Content<'w>, Faulty> {
+    if let TokenPlace::Certificate(statement) = place {
+        return Ok(statement.find(presented).map_or(Content::Nothing, Content::Certificate));
+    }
     let faulty = |reason, detail| Faulty { place: place.kind(), reason, detail };
     match place.find(presented.headers) {
-        Found::Nothing => Ok(None),
-        Found::One(text) => Ok(Some(text)),
+        Found::Nothing => Ok(Content::Nothing),
+        Found::One(text) => Ok(Content::Text(text)),
         Found::Many => Err(faulty(Reason::DuplicateCredential, format!("more than one value in {place}"))),
         Found::BadBearer => {
             Err(faulty(Reason::TokenMalformed, "the bearer credential is not exactly one token".to_owned()))

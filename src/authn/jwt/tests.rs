@@ -43,7 +43,7 @@ impl Bench {
 
     fn judge_at(&self, token: &str, now: Timestamp) -> Result<Arc<Identity>, TokenError> {
         let source = build(self.settings.clone());
-        let Kind::Jwt(source) = &source.kind;
+        let Kind::Jwt(source) = &source.kind else { panic!("a JWT source") };
         let token = Unverified::parse(token)?;
         assert!(source.claims(&token), "the token is of this source's issuer");
         match source.try_verify(token, now, None, &mut quiet)? {
@@ -359,7 +359,7 @@ fn j10_the_audience_is_one_of_ours_exactly() {
 fn j11_the_issuer_is_exact() {
     let bench = Bench::new(Algorithm::Es256);
     let source = build(bench.settings.clone());
-    let Kind::Jwt(source) = &source.kind;
+    let Kind::Jwt(source) = &source.kind else { panic!("a JWT source") };
     for issuer in [
         json!([ISSUER]),
         json!("https://sso.test/"),

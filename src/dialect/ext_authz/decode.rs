@@ -9,7 +9,7 @@ use super::proto::envoy::service::auth::v3::attribute_context::{HttpRequest, Pee
 use crate::dialect::forwarding::{Collected, Forwarding, Standing, elements};
 use crate::model::dialect::Dialect;
 use crate::model::reason::Reason;
-use crate::model::request::{Attributes, Refusal, Scheme, StatedAddress};
+use crate::model::request::{Attributes, Refusal, Scheme, StatedAddress, StatedCertificate};
 
 /// Read the message itself. Bytes that are no message are a refusal like any other.
 pub fn read(message: impl bytes::Buf) -> Result<CheckRequest, Refusal> {
@@ -41,6 +41,7 @@ pub fn decode(request: &CheckRequest) -> Result<Attributes<'_>, Refusal> {
             peer: attributes.and_then(|attributes| attributes.source.as_ref()).and_then(peer),
             forwarded_for,
         },
+        certificate: attributes.and_then(|attributes| attributes.source.as_ref()).map(certificate).unwrap_or_default(),
         headers,
         ignored_forwarding: ignored,
     })
@@ -59,6 +60,14 @@ fn peer(source: &Peer) -> Option<&str> {
     match source.address.as_ref()?.address.as_ref()? {
         Address::SocketAddress(socket) => Some(socket.address.as_str()).filter(|address| !address.is_empty()),
         Address::Pipe(_) => None,
+    }
+}
+
+/// What Envoy says of the client certificate; an empty text is none.
+fn certificate(source: &Peer) -> StatedCertificate<'_> {
+    StatedCertificate {
+        pem: Some(source.certificate.as_str()).filter(|pem| !pem.is_empty()),
+        principal: Some(source.principal.as_str()).filter(|principal| !principal.is_empty()),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::model::dialect::Dialect;
 use crate::model::header::Headers;
 use crate::model::request::Attributes;
 use crate::model::request::StatedAddress;
+use crate::model::request::StatedCertificate;
 use crate::policy::trace::Silent;
 use crate::snapshot;
 
@@ -60,6 +61,7 @@ fn reason(snapshot: &Snapshot, target: &str, fields: &[(&str, &str)]) -> Reason 
         target,
         address: StatedAddress::default(),
         headers,
+        certificate: StatedCertificate::default(),
         ignored_forwarding: 0,
     })
     .expect(target);

@@ -32,6 +32,7 @@ pub fn run(input: &[u8]) {
         target: "/",
         address: stated,
         headers,
+        certificate: postern::model::request::StatedCertificate::default(),
         ignored_forwarding: 0,
     })
     .expect("a request");

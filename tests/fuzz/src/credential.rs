@@ -69,7 +69,7 @@ fn attempt(fields: &[(String, Vec<u8>)], joined: bool) -> Option<String> {
         headers.push(name, value);
     }
     let now = Timestamp::from_second(world::NOW).expect("a time");
-    match authenticate(&SOURCES, &Presented { headers: &headers }, now, &Answers::none(), &mut quiet) {
+    match authenticate(&SOURCES, &Presented::headers(&headers), now, &Answers::none(), &mut quiet) {
         Attempt::Verified(identity) => Some(identity.user.clone()),
         Attempt::Rejected(rejection) => {
             assert!(!rejection.reason.allows() && rejection.reason != Reason::Internal);

@@ -46,7 +46,7 @@ fn verified(token: &[u8]) -> Option<Arc<Identity>> {
     let mut headers = Headers::new(false);
     headers.push("authorization", &value);
     let now = Timestamp::from_second(world::NOW).expect("a time");
-    match authenticate(&SOURCES, &Presented { headers: &headers }, now, &Answers::none(), &mut quiet) {
+    match authenticate(&SOURCES, &Presented::headers(&headers), now, &Answers::none(), &mut quiet) {
         Attempt::Verified(identity) => Some(identity),
         Attempt::Rejected(rejection) => {
             assert!(!rejection.reason.allows());

@@ -21,6 +21,7 @@ use postern::model::request::Attributes;
 use postern::model::request::Refusal;
 use postern::model::request::Request;
 use postern::model::request::StatedAddress;
+use postern::model::request::StatedCertificate;
 use postern::model::response::Verdict;
 use postern::policy::trace::Notes;
 use postern::telemetry::clock;
@@ -221,6 +222,7 @@ fn explained(house: &House, ask: &super::Ask) -> String {
         target: &ask.target,
         address: StatedAddress::default(),
         headers,
+        certificate: StatedCertificate::default(),
         ignored_forwarding: 0,
     };
     let mut said = format!("{attributes:?}\n");
