@@ -2,6 +2,8 @@
 //!
 //! Doc comments here become the descriptions in the JSON Schema that `postern check --schema` prints.
 
+mod identity;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -9,6 +11,14 @@ use crate::config::at::At;
 use crate::config::at::Entries;
 use crate::config::at::OneOrMany;
 use crate::config::at::one_or_many;
+
+pub use identity::ClaimMap;
+pub use identity::Jwt;
+pub use identity::KeyDiscovery;
+pub use identity::Preset;
+pub use identity::SecretRef;
+pub use identity::Source;
+pub use identity::TokenPlace;
 
 /// A Postern policy file.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -105,118 +115,6 @@ pub enum SpoofGuard {
     Strip,
     /// Only count them; they are still overwritten or removed.
     InsecureReport,
-}
-
-/// One identity source: exactly one kind.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Source {
-    /// Signed tokens of one issuer.
-    #[serde(default)]
-    pub jwt: Option<At<Jwt>>,
-}
-
-/// Signed JSON Web Tokens (RFC 7519) of one issuer.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Jwt {
-    /// The exact `iss` of the tokens.
-    pub issuer: At<String>,
-    /// The audiences that are ours; a token must name one of them.
-    pub audience: At<OneOrMany<At<String>>>,
-    /// `discover` (default): find the keys through the issuer's OpenID configuration.
-    #[serde(default)]
-    pub keys: Option<At<KeyDiscovery>>,
-    /// Fetch the keys from this URL.
-    #[serde(default)]
-    pub jwks_url: Option<At<String>>,
-    /// Read the keys from this JWKS file.
-    #[serde(default)]
-    pub jwks_file: Option<At<String>>,
-    /// Read one public key from this PEM file.
-    #[serde(default)]
-    pub pem_file: Option<At<String>>,
-    /// A shared secret, only for HS256, HS384 and HS512 named in `algorithms`.
-    #[serde(default)]
-    pub secret: Option<At<SecretRef>>,
-    /// The signature algorithms accepted. Default: RS256, ES256, EdDSA.
-    #[serde(default)]
-    pub algorithms: Option<At<Vec<At<String>>>>,
-    /// Where the token may stand, in order. Default: `[bearer]`.
-    #[serde(default)]
-    pub token: Option<At<Vec<At<TokenPlace>>>>,
-    /// Which claims name the user and its groups.
-    #[serde(default)]
-    pub claims: Option<At<ClaimMap>>,
-    /// Fill `claims` for a known provider; a key in `claims` wins.
-    #[serde(default)]
-    pub preset: Option<At<Preset>>,
-    /// Clock difference allowed on `exp`, `nbf` and `iat`. Default: `60s`.
-    #[serde(default)]
-    pub leeway: Option<At<String>>,
-    /// Allow `http://` key URLs and private key addresses, for tests and loopback providers.
-    #[serde(default)]
-    pub insecure_key_url: bool,
-}
-
-/// How keys are found when no place is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum KeyDiscovery {
-    Discover,
-}
-
-/// A secret by name: `{file: /run/secrets/x}` or `{env: NAME}`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SecretRef {
-    /// A file holding the secret; one trailing newline is removed.
-    #[serde(default)]
-    pub file: Option<At<String>>,
-    /// An environment variable holding the secret.
-    #[serde(default)]
-    pub env: Option<At<String>>,
-}
-
-/// Where a token stands.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TokenPlace {
-    /// `Authorization: Bearer …`
-    Bearer,
-    /// A header of its own: the whole value is the token.
-    Header(String),
-    /// A cookie.
-    Cookie(String),
-}
-
-/// Which claims carry what. A dot steps into an object; `["a.b"]` names a member with a dot.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ClaimMap {
-    /// The user name sent upstream and compared by `users`. Default: `sub`.
-    #[serde(default)]
-    pub user: Option<At<String>>,
-    /// Claims whose values are merged into the groups. Default: `groups`.
-    #[serde(default)]
-    pub groups: Option<At<OneOrMany<At<String>>>>,
-    /// Default: `email`.
-    #[serde(default)]
-    pub email: Option<At<String>>,
-    /// Default: `name`.
-    #[serde(default)]
-    pub name: Option<At<String>>,
-}
-
-/// Providers whose claim names are known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Preset {
-    Keycloak,
-    Entra,
-    Authelia,
-    Okta,
-    Google,
 }
 
 /// An application role: whoever is in one of these groups, is one of these users, or has an included role.
