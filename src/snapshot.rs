@@ -3,6 +3,7 @@
 //! Nothing downstream checks again: a [`Snapshot`] cannot hold a bad pattern, a dangling name or a missing key file.
 
 mod access;
+mod duration;
 mod header;
 mod host;
 mod identity;
@@ -203,8 +204,13 @@ fn insecure(config: &tree::Config, mode: SpoofMode) -> Vec<String> {
         switches.push("spoof_guard: insecure_report".to_owned());
     }
     for (name, source) in config.identity.iter() {
-        if source.jwt.as_ref().is_some_and(|jwt| jwt.insecure_key_url) {
-            switches.push(format!("identity.{}.jwt.insecure_key_url", name.value));
+        let Some(jwt) = &source.jwt else { continue };
+        for (switch, on) in
+            [("insecure_key_url", jwt.insecure_key_url), ("insecure_bound_tokens", jwt.insecure_bound_tokens)]
+        {
+            if on {
+                switches.push(format!("identity.{}.jwt.{switch}", name.value));
+            }
         }
     }
     switches

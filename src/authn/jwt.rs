@@ -5,6 +5,7 @@ mod algorithm;
 mod claims;
 mod error;
 mod header;
+mod kind;
 mod mapping;
 mod preset;
 mod token;
@@ -29,12 +30,16 @@ use header::Header;
 
 pub use algorithm::Algorithm;
 pub use error::TokenError;
+pub use kind::TokenKind;
 pub use mapping::ClaimMapping;
 pub use preset::Preset;
 pub(in crate::authn) use token::Unverified;
 
 /// The leeway of a source that does not say, in seconds.
 pub const DEFAULT_LEEWAY: i64 = 60;
+
+/// The longest life of a token for a source that does not say, in seconds: a day.
+pub const DEFAULT_MAX_LIFETIME: i64 = 24 * 3600;
 
 /// What a JWT source is built from.
 #[derive(Clone, Debug)]
@@ -49,8 +54,16 @@ pub struct JwtSettings {
     pub algorithms: Vec<Algorithm>,
     /// Where the token is looked for, in this order. Never empty.
     pub places: Vec<TokenPlace>,
+    /// Which kind of token is meant.
+    pub kind: TokenKind,
+    /// The parties (`azp`, else `client_id`) whose tokens are taken; empty: anybody's.
+    pub authorized_parties: Vec<String>,
     /// How far the clocks may differ, in seconds.
     pub leeway: i64,
+    /// The longest life of a token, in seconds: from `iat` to `exp`, and from now to `exp`.
+    pub max_lifetime: i64,
+    /// Take tokens that are bound to a key (`cnf`) without the proof of it.
+    pub insecure_bound_tokens: bool,
     /// Where the issuer writes what.
     pub mapping: ClaimMapping,
     /// The issuer's keys.
@@ -70,12 +83,34 @@ pub enum JwtError {
     NoPlaces,
     #[error("the leeway of {0} seconds is not between 0 and 600")]
     Leeway(i64),
+    #[error("the longest life of {0} seconds is not between one minute and ten years")]
+    MaxLifetime(i64),
     #[error("{0} needs a shared secret, and the keys of this source are public")]
     NeedsSecret(Algorithm),
     #[error("{0} is listed, but no key of this source is for it")]
     NoKeyFor(Algorithm),
     #[error("the keys belong to the issuer `{0}`")]
     KeysOfOtherIssuer(String),
+}
+
+impl JwtSettings {
+    /// The least that must be said; the rest is as for a configuration that does not say.
+    pub fn new(source: &str, issuer: &str, audience: &str, keys: Arc<Keys>) -> JwtSettings {
+        JwtSettings {
+            source: source.into(),
+            issuer: issuer.to_owned(),
+            audience: vec![audience.to_owned()],
+            algorithms: Algorithm::DEFAULT.to_vec(),
+            places: vec![TokenPlace::Bearer],
+            kind: TokenKind::Any,
+            authorized_parties: vec![],
+            leeway: DEFAULT_LEEWAY,
+            max_lifetime: DEFAULT_MAX_LIFETIME,
+            insecure_bound_tokens: false,
+            mapping: ClaimMapping::default(),
+            keys,
+        }
+    }
 }
 
 /// One issuer's tokens.
@@ -88,7 +123,7 @@ pub struct JwtSource {
 impl JwtSource {
     /// Build a source, or say which setting contradicts another.
     pub fn build(settings: JwtSettings) -> Result<JwtSource, JwtError> {
-        let JwtSettings { issuer, audience, algorithms, places, leeway, keys, .. } = &settings;
+        let JwtSettings { issuer, audience, algorithms, places, leeway, max_lifetime, keys, .. } = &settings;
         if issuer.is_empty() {
             return Err(JwtError::NoIssuer);
         }
@@ -103,6 +138,9 @@ impl JwtSource {
         }
         if !(0..=600).contains(leeway) {
             return Err(JwtError::Leeway(*leeway));
+        }
+        if !(60..=10 * 366 * 24 * 3600).contains(max_lifetime) {
+            return Err(JwtError::MaxLifetime(*max_lifetime));
         }
         if **keys.issuer() != **issuer {
             return Err(JwtError::KeysOfOtherIssuer(keys.issuer().to_string()));
@@ -169,7 +207,7 @@ impl JwtSource {
         notes: &mut dyn FnMut(Note<'_>),
     ) -> Result<Verdict, TokenError> {
         let settings = &self.settings;
-        let Header { algorithm, kid } = Header::parse(token.header, &settings.algorithms)?;
+        let Header { algorithm, kid, typed } = Header::parse(token.header, &settings.algorithms)?;
         let Some(set) = settings.keys.current(now) else {
             return self.without_key(kid, false, answer);
         };
@@ -180,7 +218,7 @@ impl JwtSource {
         };
         let (verified, key) = verify::verify(token, algorithm, &keys)?;
         notes(Note::Key { source: &settings.source, kid: key.kid(), algorithm });
-        let registered = claims::judge(&verified, &settings.audience, settings.leeway, now)?;
+        let registered = claims::judge(&verified, typed, settings, now)?;
         let mapped = settings.mapping.read(verified.members())?;
         let identity = Identity::verified(Claims {
             source: settings.source.clone(),
@@ -193,7 +231,7 @@ impl JwtSource {
             name: mapped.name,
             scopes: mapped.scopes,
             raw: verified.into_members(),
-            expires: Some(registered.expires),
+            expires: Some(registered.lifetime.expires),
         });
         // The one thing `Identity::verified` still judges is the soundness of subject and user.
         identity.map(|identity| Verdict::Verified(Arc::new(identity))).map_err(|_| TokenError::UnsoundName)

@@ -32,8 +32,6 @@ use serde_json::json;
 use crate::authn::jwks::KeySet;
 use crate::authn::jwks::Keys;
 use crate::authn::jwt::Algorithm;
-use crate::authn::jwt::ClaimMapping;
-use crate::authn::jwt::DEFAULT_LEEWAY;
 use crate::authn::jwt::JwtSettings;
 use crate::authn::jwt::JwtSource;
 use crate::authn::place::TokenPlace;
@@ -226,15 +224,12 @@ impl Issuer {
 
     /// What a source of this issuer is built from.
     pub(crate) fn settings(&self, source: &str, places: &[TokenPlace]) -> JwtSettings {
+        let keys = Arc::new(Keys::fixed(source, &self.name, self.signer.set("k1")));
         JwtSettings {
-            source: source.into(),
-            issuer: self.name.clone(),
             audience: vec!["web".into(), "api".into()],
             algorithms: vec![self.algorithm],
             places: places.to_vec(),
-            leeway: DEFAULT_LEEWAY,
-            mapping: ClaimMapping::default(),
-            keys: Arc::new(Keys::fixed(source, &self.name, self.signer.set("k1"))),
+            ..JwtSettings::new(source, &self.name, "web", keys)
         }
     }
 

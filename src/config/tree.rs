@@ -19,6 +19,7 @@ pub use identity::Preset;
 pub use identity::SecretRef;
 pub use identity::Source;
 pub use identity::TokenPlace;
+pub use identity::TokenType;
 
 /// A Postern policy file.
 #[derive(Debug, Deserialize, JsonSchema)]

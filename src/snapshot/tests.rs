@@ -101,6 +101,7 @@ fn every_mistake_is_said_at_its_line() {
         ("identity: {p: {jwt: {issuer: https://s.test, audience: a, jwks_url: https://s.test/k, jwks_file: k}}}\n".to_owned(), "2: `jwks_url` and `jwks_file` both say where the keys are"),
         ("identity: {p: {jwt: {issuer: http://s.test, audience: a}}}\n".to_owned(), "2: `http://s.test/.well-known/openid-configuration` is not https"),
         ("identity: {p: {jwt: {issuer: https://s.test, audience: a, leeway: 1h}}}\n".to_owned(), "2: `1h` is not a leeway"),
+        ("identity: {p: {jwt: {issuer: https://s.test, audience: a, max_lifetime: 5s}}}\n".to_owned(), "2: `5s` is not a lifetime of a token"),
         ("identity: {p: {jwt: {issuer: https://s.test, audience: a, token: [bearer, {cookie: t}, bearer]}}}\n".to_owned(), "2: this token place is listed twice"),
         ("identity: {anonymous: {jwt: {issuer: https://s.test, audience: a}}}\n".to_owned(), "2: an identity source cannot be called `anonymous`"),
         ("identity: {a: {jwt: {issuer: https://s.test, audience: x}}, b: {jwt: {issuer: https://s.test, audience: y}}}\n".to_owned(), "2: sources `a` and `b` claim the same tokens: one issuer, one place"),

@@ -61,10 +61,20 @@ pub enum TokenError {
     Expired(i64),
     #[error("`{claim}` lies in the future: {at} (seconds since 1970)")]
     NotYetValid { claim: &'static str, at: i64 },
+    #[error("the token lives for {lifetime} seconds, longer than `max_lifetime` of {longest}")]
+    TooLongLived { lifetime: i64, longest: i64 },
+    #[error("the token is of another kind: {0}")]
+    WrongKind(&'static str),
+    #[error("the token is bound to a key (`cnf`), and nobody here sees the proof of it")]
+    Bound,
     #[error("`aud` is missing")]
     NoAudience,
     #[error("`aud` names none of ours")]
     OtherAudience,
+    #[error("the token was made for another party than those authorized (`azp`, `client_id`)")]
+    OtherParty,
+    #[error("the token has several audiences and does not say for which of them it was made (`azp`)")]
+    NoParty,
     #[error("the user is taken from the mail address, which `email_verified` does not vouch for")]
     UnverifiedEmail,
     #[error("the user is taken from the mail address, which has not exactly one `@`")]
@@ -96,10 +106,15 @@ impl TokenError {
             TokenError::BadSignature => Reason::TokenSignature,
             TokenError::Expired(_) => Reason::TokenExpired,
             TokenError::NotYetValid { .. } => Reason::TokenNotYetValid,
-            TokenError::NoAudience | TokenError::OtherAudience => Reason::TokenAudience,
+            TokenError::NoAudience | TokenError::OtherAudience | TokenError::OtherParty | TokenError::NoParty => {
+                Reason::TokenAudience
+            }
             TokenError::ClaimMissing(_)
             | TokenError::ClaimType(_)
             | TokenError::NotATime(_)
+            | TokenError::TooLongLived { .. }
+            | TokenError::WrongKind(_)
+            | TokenError::Bound
             | TokenError::UnverifiedEmail
             | TokenError::OddEmail
             | TokenError::UnsoundName => Reason::TokenClaims,

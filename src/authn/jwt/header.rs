@@ -7,6 +7,7 @@ use crate::authn::json;
 use crate::authn::jwks::MAX_KID;
 use crate::authn::jwt::algorithm::Algorithm;
 use crate::authn::jwt::error::TokenError;
+use crate::authn::jwt::kind::Typed;
 use crate::authn::jwt::token::octets;
 
 /// The header of a token that may be verified. `jwk`, `jku`, `x5u` and `x5c` are not among it: keys come from the
@@ -15,6 +16,7 @@ use crate::authn::jwt::token::octets;
 pub(super) struct Header {
     pub(super) algorithm: Algorithm,
     pub(super) kid: Option<String>,
+    pub(super) typed: Typed,
 }
 
 impl Header {
@@ -29,14 +31,15 @@ impl Header {
             }
         }
         let algorithm = algorithm(&members, allowed)?;
-        refuse_other_kinds(&members)?;
+        let typed = typed(&members)?;
+        refuse_nested(&members)?;
         let kid = match members.get("kid") {
             None => None,
             Some(Value::String(kid)) if kid.len() <= MAX_KID => Some(kid.clone()),
             Some(Value::String(_)) => return Err(TokenError::LongKeyId),
             Some(_) => return Err(TokenError::HeaderType("kid")),
         };
-        Ok(Header { algorithm, kid })
+        Ok(Header { algorithm, kid, typed })
     }
 }
 
@@ -51,17 +54,20 @@ fn algorithm(members: &Map<String, Value>, allowed: &[Algorithm]) -> Result<Algo
     if allowed.contains(&algorithm) { Ok(algorithm) } else { Err(TokenError::AlgorithmNotAllowed(algorithm)) }
 }
 
-/// RFC 7519 §5 and RFC 9068 §2.1: an access or identity token, and not a token within a token.
-fn refuse_other_kinds(members: &Map<String, Value>) -> Result<(), TokenError> {
+/// RFC 7519 §5.1 and RFC 9068 §2.1: an access or identity token.
+fn typed(members: &Map<String, Value>) -> Result<Typed, TokenError> {
+    let is = |kind: &str, known: &[&str]| known.iter().any(|known| kind.eq_ignore_ascii_case(known));
     match members.get("typ") {
-        None | Some(Value::Null) => {}
-        Some(Value::String(kind)) => {
-            if !["jwt", "at+jwt", "application/at+jwt"].iter().any(|known| kind.eq_ignore_ascii_case(known)) {
-                return Err(TokenError::OtherKind(kind.clone()));
-            }
-        }
-        Some(_) => return Err(TokenError::HeaderType("typ")),
+        None | Some(Value::Null) => Ok(Typed::Plain),
+        Some(Value::String(kind)) if is(kind, &["jwt"]) => Ok(Typed::Plain),
+        Some(Value::String(kind)) if is(kind, &["at+jwt", "application/at+jwt"]) => Ok(Typed::AccessToken),
+        Some(Value::String(kind)) => Err(TokenError::OtherKind(kind.clone())),
+        Some(_) => Err(TokenError::HeaderType("typ")),
     }
+}
+
+/// RFC 7519 §5.2: not a token within a token.
+fn refuse_nested(members: &Map<String, Value>) -> Result<(), TokenError> {
     match members.get("cty") {
         None => Ok(()),
         Some(Value::String(kind)) if kind.to_ascii_lowercase().ends_with("jwt") => Err(TokenError::Nested),
@@ -90,14 +96,14 @@ mod tests {
 
     #[test]
     fn plain_headers_are_read() {
-        for (header, algorithm, kid) in [
-            (r#"{"alg":"RS256"}"#, Algorithm::Rs256, None),
-            (r#"{"alg":"ES256","typ":"JWT","kid":"a"}"#, Algorithm::Es256, Some("a")),
-            (r#"{"alg":"EdDSA","typ":"at+JWT","kid":""}"#, Algorithm::EdDsa, Some("")),
-            (r#"{"alg":"Ed25519","typ":"application/at+jwt"}"#, Algorithm::EdDsa, None),
-            (r#"{"alg":"RS256","typ":null,"cty":"json"}"#, Algorithm::Rs256, None),
+        for (header, algorithm, kid, typed) in [
+            (r#"{"alg":"RS256"}"#, Algorithm::Rs256, None, Typed::Plain),
+            (r#"{"alg":"ES256","typ":"JWT","kid":"a"}"#, Algorithm::Es256, Some("a"), Typed::Plain),
+            (r#"{"alg":"EdDSA","typ":"at+JWT","kid":""}"#, Algorithm::EdDsa, Some(""), Typed::AccessToken),
+            (r#"{"alg":"Ed25519","typ":"application/at+jwt"}"#, Algorithm::EdDsa, None, Typed::AccessToken),
+            (r#"{"alg":"RS256","typ":null,"cty":"json"}"#, Algorithm::Rs256, None, Typed::Plain),
         ] {
-            assert_eq!(read(header), Ok(Header { algorithm, kid: kid.map(str::to_owned) }), "{header}");
+            assert_eq!(read(header), Ok(Header { algorithm, kid: kid.map(str::to_owned), typed }), "{header}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! What is known about the tokens of widespread identity providers, so that nobody has to write it.
 
+use crate::authn::jwt::DEFAULT_MAX_LIFETIME;
 use crate::authn::jwt::mapping::ClaimMapping;
 use crate::model::claim_path::ClaimPath;
 
@@ -47,6 +48,15 @@ impl Preset {
             user: ClaimPath::member(user),
             groups: groups.iter().map(|steps| ClaimPath::steps(steps)).collect(),
             ..ClaimMapping::default()
+        }
+    }
+
+    /// The longest life of its tokens, in seconds.
+    pub fn max_lifetime(self) -> i64 {
+        match self {
+            // Tokens under continuous access evaluation live for up to 28 hours.
+            Preset::Entra => 29 * 3600,
+            Preset::Keycloak | Preset::Authelia | Preset::Okta | Preset::Google => DEFAULT_MAX_LIFETIME,
         }
     }
 

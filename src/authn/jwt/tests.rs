@@ -1,6 +1,8 @@
 //! Whole tokens, row by row of the threat catalogue. Every refusal here is of a token that is sound but for the one
 //! thing its row is about, and signed by the right key unless the row is about that.
 
+mod terms;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
@@ -544,6 +546,7 @@ fn contradicting_settings_are_refused() {
     assert_eq!(build(&|settings| settings.places.clear()), Some(JwtError::NoPlaces));
     assert_eq!(build(&|settings| settings.leeway = -1), Some(JwtError::Leeway(-1)));
     assert_eq!(build(&|settings| settings.leeway = 601), Some(JwtError::Leeway(601)));
+    assert_eq!(build(&|settings| settings.max_lifetime = 59), Some(JwtError::MaxLifetime(59)));
     assert_eq!(build(&|settings| settings.issuer.clear()), Some(JwtError::NoIssuer));
     assert_eq!(build(&|settings| settings.issuer.push('/')), Some(JwtError::KeysOfOtherIssuer(ISSUER.to_owned())));
     assert_eq!(

@@ -41,6 +41,12 @@ pub struct Jwt {
     /// The signature algorithms accepted. Default: RS256, ES256, EdDSA.
     #[serde(default)]
     pub algorithms: Option<At<Vec<At<String>>>>,
+    /// `any` (default): access and identity tokens. `access`: no identity tokens. `id`: no access tokens.
+    #[serde(default)]
+    pub token_type: Option<At<TokenType>>,
+    /// Take only tokens made for these parties (`azp`, or `client_id` where that is absent). Default: any.
+    #[serde(default)]
+    pub authorized_parties: Option<At<OneOrMany<At<String>>>>,
     /// Where the token may stand, in order. Default: `[bearer]`.
     #[serde(default)]
     pub token: Option<At<Vec<At<TokenPlace>>>>,
@@ -53,9 +59,24 @@ pub struct Jwt {
     /// Clock difference allowed on `exp`, `nbf` and `iat`. Default: `60s`.
     #[serde(default)]
     pub leeway: Option<At<String>>,
+    /// The longest life of a token. Default: `24h`; with the preset `entra` `29h`.
+    #[serde(default)]
+    pub max_lifetime: Option<At<String>>,
+    /// Take tokens that are bound to a key (`cnf`) though nobody here sees the proof of it.
+    #[serde(default)]
+    pub insecure_bound_tokens: bool,
     /// Allow `http://` key URLs and private key addresses, for tests and loopback providers.
     #[serde(default)]
     pub insecure_key_url: bool,
+}
+
+/// The kinds of token taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenType {
+    Any,
+    Access,
+    Id,
 }
 
 /// How keys are found when no place is written.

@@ -10,9 +10,11 @@ use crate::authn::jwks::Times;
 use crate::authn::jwt::Algorithm;
 use crate::authn::jwt::ClaimMapping;
 use crate::authn::jwt::DEFAULT_LEEWAY;
+use crate::authn::jwt::DEFAULT_MAX_LIFETIME;
 use crate::authn::jwt::JwtSettings;
 use crate::authn::jwt::JwtSource;
 use crate::authn::jwt::Preset;
+use crate::authn::jwt::TokenKind;
 use crate::config::at::At;
 use crate::config::load::Surroundings;
 use crate::config::tree;
@@ -21,6 +23,10 @@ use crate::model::problem::Place;
 use crate::model::problem::Problem;
 use crate::model::problem::Problems;
 use crate::outbound::Reach;
+use crate::snapshot::duration;
+
+/// What may be written as `max_lifetime`, in seconds.
+const LIFETIMES: std::ops::RangeInclusive<i64> = 60..=3650 * 24 * 3600;
 
 /// The issuers met so far, and the places in which their tokens are looked for.
 #[derive(Default)]
@@ -87,7 +93,11 @@ pub(super) fn source(
     problems: &mut Problems,
 ) -> Option<JwtSource> {
     let algorithms = algorithms(jwt, problems);
-    let leeway = leeway(jwt, problems);
+    let preset = jwt.preset.as_deref().map(|preset| preset_of(*preset));
+    let leeway = duration::seconds(jwt.leeway.as_ref(), "leeway", 0..=600, DEFAULT_LEEWAY, problems);
+    let longest = preset.map_or(DEFAULT_MAX_LIFETIME, Preset::max_lifetime);
+    let max_lifetime =
+        duration::seconds(jwt.max_lifetime.as_ref(), "lifetime of a token", LIFETIMES, longest, problems);
     let mapping = mapping(jwt, problems);
     let keys = keys(name, jwt, surroundings, problems)?;
     let built = JwtSource::build(JwtSettings {
@@ -103,7 +113,19 @@ pub(super) fn source(
                 tree::TokenPlace::Cookie(name) => TokenPlace::Cookie(name),
             })
             .collect(),
+        kind: match jwt.token_type.as_deref() {
+            None | Some(tree::TokenType::Any) => TokenKind::Any,
+            Some(tree::TokenType::Access) => TokenKind::Access,
+            Some(tree::TokenType::Id) => TokenKind::Id,
+        },
+        authorized_parties: jwt
+            .authorized_parties
+            .iter()
+            .flat_map(|parties| parties.iter().map(|party| party.value.clone()))
+            .collect(),
         leeway,
+        max_lifetime,
+        insecure_bound_tokens: jwt.insecure_bound_tokens,
         mapping,
         keys: Arc::new(keys),
     });
@@ -144,27 +166,6 @@ fn algorithms(jwt: &tree::Jwt, problems: &mut Problems) -> Vec<Algorithm> {
         algorithms.push(algorithm);
     }
     algorithms
-}
-
-/// `60s`, `2m`, or a bare number of seconds.
-fn leeway(jwt: &tree::Jwt, problems: &mut Problems) -> i64 {
-    let Some(written) = &jwt.leeway else { return DEFAULT_LEEWAY };
-    let text = written.trim();
-    let (number, unit) = text.split_at(text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic()).len());
-    let factor = match unit {
-        "" | "s" => Some(1),
-        "m" => Some(60),
-        _ => None,
-    };
-    let seconds = number.parse::<i64>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
-    match seconds {
-        Some(seconds) if (0..=600).contains(&seconds) => seconds,
-        _ => {
-            let message = format!("`{}` is not a leeway", written.value);
-            problems.push(Problem::error(written.place.clone(), "", message).help("write `0s` to `10m`"));
-            DEFAULT_LEEWAY
-        }
-    }
 }
 
 fn mapping(jwt: &tree::Jwt, problems: &mut Problems) -> ClaimMapping {

@@ -1,8 +1,7 @@
 //! Key set documents and PEM files: read or refused, and no key of a document verifies what it did not sign.
 
-use postern::authn::TokenPlace;
 use postern::authn::jwks::{KeySet, Keys};
-use postern::authn::jwt::{Algorithm, ClaimMapping, DEFAULT_LEEWAY, JwtSettings, JwtSource};
+use postern::authn::jwt::{Algorithm, JwtSettings, JwtSource};
 
 use super::world;
 
@@ -18,15 +17,10 @@ pub fn run(input: &[u8]) {
         assert!(key.kid().is_none_or(|kid| kid.len() <= 256));
     }
     let usable = set.serves(Algorithm::EdDsa);
+    let keys = std::sync::Arc::new(Keys::fixed("people", world::ISSUER, set));
     let source = JwtSource::build(JwtSettings {
-        source: "people".into(),
-        issuer: world::ISSUER.into(),
-        audience: vec!["web".into()],
         algorithms: vec![Algorithm::EdDsa],
-        places: vec![TokenPlace::Bearer],
-        leeway: DEFAULT_LEEWAY,
-        mapping: ClaimMapping::default(),
-        keys: std::sync::Arc::new(Keys::fixed("people", world::ISSUER, set)),
+        ..JwtSettings::new("people", world::ISSUER, "web", keys)
     });
     assert_eq!(source.is_ok(), usable);
 }
