@@ -1,3 +1,5 @@
+mod vectors;
+
 use serde_json::json;
 
 use super::*;
