@@ -1,6 +1,7 @@
 //! Whole tokens, row by row of the threat catalogue. Every refusal here is of a token that is sound but for the one
 //! thing its row is about, and signed by the right key unless the row is about that.
 
+mod attack;
 mod terms;
 
 use base64::Engine;
