@@ -9,6 +9,7 @@ pub mod oracle;
 pub mod world;
 
 pub mod address;
+pub mod certificate;
 pub mod check_request;
 pub mod credential;
 pub mod dialects;
@@ -25,8 +26,9 @@ pub mod token;
 pub type Target = fn(&[u8]);
 
 /// Every target by the name of its corpus.
-pub const TARGETS: [(&str, Target); 12] = [
+pub const TARGETS: [(&str, Target); 13] = [
     ("address", address::run),
+    ("certificate", certificate::run),
     ("check_request", check_request::run),
     ("credential", credential::run),
     ("dialects", dialects::run),
