@@ -20,7 +20,7 @@ pub struct Source {
 #[derive(Debug)]
 pub enum Kind {
     /// By the signed tokens of an issuer.
-    Jwt(JwtSource),
+    Jwt(Box<JwtSource>),
     /// By client certificates that the proxy verified.
     Certificate(CertificateSource),
 }

@@ -240,5 +240,5 @@ impl Issuer {
 
 pub(crate) fn build(settings: JwtSettings) -> Arc<Source> {
     let name = settings.source.clone();
-    Arc::new(Source { name, kind: Kind::Jwt(JwtSource::build(settings).expect("a source")) })
+    Arc::new(Source { name, kind: Kind::Jwt(Box::new(JwtSource::build(settings).expect("a source"))) })
 }

@@ -131,7 +131,7 @@ fn explain(
         target: &client.target,
         address: StatedAddress { peer: Some(&client.from), forwarded_for: forwarded_for(client) },
         headers,
-        certificate: StatedCertificate::default(),
+        certificate: StatedCertificate { pem: client.certificate.as_deref(), principal: None },
         ignored_forwarding: 0,
     };
     let request = match Request::parse(attributes) {

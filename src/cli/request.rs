@@ -1,6 +1,7 @@
 //! A client's request as the command line describes it, shared by `explain` and `ask`.
 
 use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::Context;
 
@@ -24,6 +25,9 @@ pub struct RequestArgs {
     /// A bearer token, or @FILE to read one
     #[arg(long, value_name = "TOKEN")]
     pub token: Option<String>,
+    /// The client's certificate, a PEM file, stated as Envoy does over gRPC; for other proxies give their header with -H
+    #[arg(long, value_name = "FILE")]
+    pub certificate: Option<PathBuf>,
 }
 
 /// A URL, only split and never normalised: what is odd in it is what one wants to see.
@@ -45,6 +49,8 @@ pub struct ClientRequest {
     pub target: String,
     pub from: String,
     pub headers: Vec<(String, String)>,
+    /// The client's certificate as PEM.
+    pub certificate: Option<String>,
 }
 
 impl RequestArgs {
@@ -53,18 +59,22 @@ impl RequestArgs {
         let mut headers = self.headers.clone();
         if let Some(token) = &self.token {
             let token = match token.strip_prefix('@') {
-                Some(file) => {
-                    let octets =
-                        world.read(Path::new(file), 64 * 1024).with_context(|| format!("token file `{file}`"))?;
-                    String::from_utf8(octets).with_context(|| format!("token file `{file}`"))?.trim().to_owned()
-                }
+                Some(file) => read(world, "token file", Path::new(file))?.trim().to_owned(),
                 None => token.clone(),
             };
             headers.push(("authorization".to_owned(), format!("Bearer {token}")));
         }
         let ClientUrl { scheme, host, target } = self.url.clone();
-        Ok(ClientRequest { method: self.method.clone(), scheme, host, target, from: self.from.clone(), headers })
+        let certificate = self.certificate.as_ref().map(|file| read(world, "certificate file", file)).transpose()?;
+        let (method, from) = (self.method.clone(), self.from.clone());
+        Ok(ClientRequest { method, scheme, host, target, from, headers, certificate })
     }
+}
+
+fn read(world: &dyn World, what: &str, file: &Path) -> anyhow::Result<String> {
+    let named = || format!("{what} `{}`", file.display());
+    let octets = world.read(file, 64 * 1024).with_context(named)?;
+    String::from_utf8(octets).with_context(named)
 }
 
 fn parse_url(text: &str) -> Result<ClientUrl, String> {
@@ -113,6 +123,7 @@ mod tests {
                 from: "127.0.0.1".into(),
                 headers: vec![parse_header("X-A:  b ").expect("a header")],
                 token: Some(token.into()),
+                certificate: None,
             };
             let request = args.request(&world).expect("a request");
             let want = [("X-A", "b"), ("authorization", "Bearer abc")].map(|(name, value)| (name.into(), value.into()));

@@ -2,6 +2,7 @@
 //!
 //! Doc comments here become the descriptions in the JSON Schema that `postern check --schema` prints.
 
+mod certificate;
 mod identity;
 
 use schemars::JsonSchema;
@@ -12,6 +13,10 @@ use crate::config::at::Entries;
 use crate::config::at::OneOrMany;
 use crate::config::at::one_or_many;
 
+pub use certificate::Certificate;
+pub use certificate::CertificateFrom;
+pub use certificate::CertificateProxy;
+pub use certificate::CertificateRule;
 pub use identity::ClaimMap;
 pub use identity::Jwt;
 pub use identity::KeyDiscovery;

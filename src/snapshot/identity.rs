@@ -1,5 +1,6 @@
 //! Identity sources, and the names of groups and users that they vouch for.
 
+mod certificate;
 mod jwt;
 
 use std::sync::Arc;
@@ -46,16 +47,8 @@ impl Identities {
             }
             let shared: Arc<str> = name.as_str().into();
             names.push(shared.clone());
-            let Some(jwt) = &source.jwt else {
-                let message = format!("identity source `{}` has no kind", name.value);
-                problems.push(
-                    Problem::error(source.place.clone(), "", message).help("write `jwt: {issuer: …, audience: …}`"),
-                );
-                continue;
-            };
-            issuers.enter(name, jwt, problems);
-            if let Some(built) = jwt::source(&shared, jwt, surroundings, problems) {
-                sources.push(Arc::new(Source { name: shared, kind: Kind::Jwt(built) }));
+            if let Some(kind) = kind(name, source, &mut issuers, surroundings, problems) {
+                sources.push(Arc::new(Source { name: shared, kind }));
             }
         }
         Identities { names, sources, qualified: issuers.several() }
@@ -142,4 +135,43 @@ impl Identities {
     pub(super) fn keys(&self) -> Vec<Arc<Keys>> {
         self.sources.iter().filter_map(|source| source.keys()).cloned().collect()
     }
+}
+
+/// The one kind of a source. A new kind has an arm here.
+fn kind<'c>(
+    name: &'c At<String>,
+    source: &'c At<tree::Source>,
+    issuers: &mut jwt::Issuers<'c>,
+    surroundings: &Surroundings<'_>,
+    problems: &mut Problems,
+) -> Option<Kind> {
+    let shared: Arc<str> = name.as_str().into();
+    let tree::Source { jwt, certificate } = &source.value;
+    let kinds = [("jwt", jwt.is_some()), ("certificate", certificate.is_some())];
+    let written: Vec<&str> = kinds.iter().filter(|(_, written)| *written).map(|(kind, _)| *kind).collect();
+    match written.as_slice() {
+        [_] => {}
+        [] => {
+            let message = format!("identity source `{}` has no kind", name.value);
+            let known = kinds.map(|(kind, _)| format!("`{kind}`")).join(", ");
+            problems.push(
+                Problem::error(source.place.clone(), "", message)
+                    .help(format!("write one of {known}, such as `jwt: {{issuer: …, audience: …}}`")),
+            );
+            return None;
+        }
+        [first, second, ..] => {
+            let message = format!("identity source `{}` is of two kinds, `{first}` and `{second}`", name.value);
+            problems.push(Problem::error(source.place.clone(), "", message).help("give each a name of its own"));
+            return None;
+        }
+    }
+    if let Some(jwt) = jwt {
+        issuers.enter(name, jwt, problems);
+        return jwt::source(&shared, jwt, surroundings, problems).map(|source| Kind::Jwt(Box::new(source)));
+    }
+    if let Some(certificate) = certificate {
+        return certificate::source(&shared, certificate, problems).map(Kind::Certificate);
+    }
+    None
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use postern::cli::load::LoadedPolicy;
+use postern::config::load::Machine;
 use postern::config::load::Pretend;
 use postern::model::reason::Reason;
 
@@ -25,6 +26,22 @@ fn every_policy_in_the_documents_is_good() {
         }
     }
     assert!(seen >= 2, "the documents show {seen} policies");
+}
+
+#[test]
+fn every_example_policy_is_good() {
+    let folder = root().join("examples");
+    let files = fs::read_dir(&folder).expect("examples").map(|entry| entry.expect("an entry").path());
+    let policies: Vec<PathBuf> = files.filter(|file| file.extension().is_some_and(|ext| ext == "yaml")).collect();
+    assert!(policies.len() >= 2, "{policies:?}");
+    for file in policies {
+        let loaded = LoadedPolicy::read(&file, &Machine);
+        let report = match &loaded {
+            Ok(policy) => &policy.warnings,
+            Err(report) => report,
+        };
+        assert!(report.problems().0.is_empty(), "{}:\n{}", file.display(), report.text(false));
+    }
 }
 
 #[test]

@@ -155,7 +155,7 @@ mod tests {
             "-----BEGIN%2",
             &format!("{}{}", leaf.pem, leaf.pem),
             &tail,
-            &leaf.base64()[..400],
+            leaf.base64().get(..400).expect("400 octets"),
             "-----BEGIN PUBLIC KEY-----\nMA==\n-----END PUBLIC KEY-----",
         ] {
             assert_eq!(Facts::parse(text), Err(CertificateError::NotACertificate), "{text}");

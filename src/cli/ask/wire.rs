@@ -94,6 +94,7 @@ fn grpc(asked: &ClientRequest) -> Check {
         attributes: Some(AttributeContext {
             source: Some(attribute_context::Peer {
                 address: Some(Address { address: Some(source) }),
+                certificate: asked.certificate.clone().unwrap_or_default(),
                 ..attribute_context::Peer::default()
             }),
             request: Some(attribute_context::Request { http: Some(http) }),

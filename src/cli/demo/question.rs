@@ -52,6 +52,7 @@ impl Question {
             target: self.path.to_owned(),
             from: CLIENT.to_owned(),
             headers,
+            certificate: None,
         }
     }
 

@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use crate::config::at::At;
 use crate::config::at::OneOrMany;
+use crate::config::tree::certificate::Certificate;
 
 /// One identity source: exactly one kind.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -13,6 +14,9 @@ pub struct Source {
     /// Signed tokens of one issuer.
     #[serde(default)]
     pub jwt: Option<At<Jwt>>,
+    /// Client certificates that the proxy verified.
+    #[serde(default)]
+    pub certificate: Option<At<Certificate>>,
 }
 
 /// Signed JSON Web Tokens (RFC 7519) of one issuer.
