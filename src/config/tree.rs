@@ -3,6 +3,7 @@
 //! Doc comments here become the descriptions in the JSON Schema that `postern check --schema` prints.
 
 mod certificate;
+mod header;
 mod identity;
 
 use schemars::JsonSchema;
@@ -17,6 +18,14 @@ pub use certificate::Certificate;
 pub use certificate::CertificateFrom;
 pub use certificate::CertificateProxy;
 pub use certificate::CertificateRule;
+pub use header::Encode;
+pub use header::ExtraHeader;
+pub use header::GroupChoice;
+pub use header::GroupFormat;
+pub use header::GroupHeader;
+pub use header::HeaderEncoding;
+pub use header::HeaderFact;
+pub use header::IdentityHeaders;
 pub use identity::ClaimMap;
 pub use identity::Jwt;
 pub use identity::KeyDiscovery;
@@ -185,82 +194,6 @@ pub struct Defaults {
     /// Routes that come before each host's own.
     #[serde(default)]
     pub routes: Vec<At<Route>>,
-}
-
-/// The names of the identity headers sent upstream. One that is not written here is not sent.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct IdentityHeaders {
-    #[serde(default)]
-    pub user: Option<At<String>>,
-    #[serde(default)]
-    pub groups: Option<At<String>>,
-    #[serde(default)]
-    pub email: Option<At<String>>,
-    #[serde(default)]
-    pub name: Option<At<String>>,
-}
-
-/// How groups are sent upstream.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct GroupHeader {
-    /// `all` (default): every group; when they do not fit `max_bytes`, those the policy mentions. `mentioned`: only
-    /// those the policy mentions.
-    #[serde(default)]
-    pub send: Option<At<GroupChoice>>,
-    /// The longest value sent, in octets. Default: 3000.
-    #[serde(default)]
-    pub max_bytes: Option<At<u32>>,
-    /// `list` (default): with a separator; a group that holds it is left out. `json`: a JSON array.
-    #[serde(default)]
-    pub format: Option<At<GroupFormat>>,
-    /// What stands between groups: one of `,` (default), `;`, `|` or a space.
-    #[serde(default)]
-    pub separator: Option<At<String>>,
-}
-
-/// How several groups become one header.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum GroupFormat {
-    /// With a separator.
-    #[default]
-    List,
-    /// A JSON array in ASCII.
-    Json,
-}
-
-/// How text that is not printable ASCII is sent.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Encode {
-    #[serde(default)]
-    pub user: Option<At<HeaderEncoding>>,
-    #[serde(default)]
-    pub name: Option<At<HeaderEncoding>>,
-    /// Each group by itself; a separator in it is encoded, too.
-    #[serde(default)]
-    pub groups: Option<At<HeaderEncoding>>,
-}
-
-/// An encoding that applications can undo.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum HeaderEncoding {
-    /// `Zo%C3%AB`; a `%` becomes `%25`.
-    Percent,
-    /// `=?UTF-8?B?Wm/Dqw==?=` (RFC 2047), where it is needed.
-    Rfc2047,
-}
-
-/// Which groups are sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum GroupChoice {
-    #[default]
-    All,
-    Mentioned,
 }
 
 /// The rules of one host, or of a family of hosts.

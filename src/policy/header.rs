@@ -1,5 +1,7 @@
 //! The identity headers of an allow: each owned header is set, or made absent.
 
+pub mod extra;
+
 use std::borrow::Cow;
 use std::collections::HashSet;
 
@@ -11,6 +13,8 @@ use crate::model::identity::Identity;
 use crate::model::reason::Reason;
 use crate::model::record::Counts;
 use crate::policy::encoding::Encoding;
+use crate::policy::header::extra::ExtraHeader;
+use crate::policy::header::extra::Written;
 
 /// The identity headers that are ours even where a policy does not name them: applications trust them by these names.
 pub const ALWAYS_OWNED: [&str; 4] = ["remote-user", "remote-groups", "remote-email", "remote-name"];
@@ -29,6 +33,8 @@ pub struct OutgoingHeaders {
     pub user_encoding: Encoding,
     pub name_encoding: Encoding,
     pub group_rule: GroupRule,
+    /// Headers besides these, in the order written; no name twice.
+    pub extra: Vec<ExtraHeader>,
 }
 
 /// How groups are written.
@@ -91,7 +97,8 @@ impl OutgoingHeaders {
     /// Every header that only we may set.
     pub fn owned(&self) -> Vec<HeaderName> {
         let mut owned: Vec<HeaderName> = ALWAYS_OWNED.into_iter().map(HeaderName::from_static).collect();
-        for name in [&self.user, &self.groups, &self.email, &self.name].into_iter().flatten() {
+        let four = [&self.user, &self.groups, &self.email, &self.name].into_iter().flatten();
+        for name in four.chain(self.extra.iter().map(|extra| &extra.name)) {
             if !owned.contains(name) {
                 owned.push(name.clone());
             }
@@ -120,6 +127,13 @@ impl OutgoingHeaders {
                     Some(text) => set.push((header.clone(), text)),
                     None => counts.dropped_values += 1,
                 }
+            }
+        }
+        for extra in &self.extra {
+            match extra.write(identity) {
+                Written::Text(text) => set.push((extra.name.clone(), text)),
+                Written::Absent => {}
+                Written::Dropped => counts.dropped_values += 1,
             }
         }
         Ok(set)
@@ -152,7 +166,7 @@ impl GroupFormat {
         match self {
             GroupFormat::List { separator, encoding } => encoding.write(group, Some(separator)),
             GroupFormat::Json if group.is_empty() || group.chars().any(char::is_control) => None,
-            GroupFormat::Json => Some(Cow::Owned(json_text(group))),
+            GroupFormat::Json => Some(Cow::Owned(extra::ascii(&serde_json::Value::from(group).to_string()))),
         }
     }
 
@@ -172,25 +186,6 @@ impl GroupFormat {
             GroupFormat::Json => format!("[{}]", texts.join(",")),
         }
     }
-}
-
-/// A JSON text of ASCII only (RFC 8259 §7).
-fn json_text(text: &str) -> String {
-    let mut written = String::with_capacity(text.len() + 2);
-    written.push('"');
-    for character in text.chars() {
-        match character {
-            '"' | '\\' => written.extend(['\\', character]),
-            ' '..='~' => written.push(character),
-            _ => {
-                for unit in character.encode_utf16(&mut [0; 2]) {
-                    written.push_str(&format!("\\u{unit:04x}"));
-                }
-            }
-        }
-    }
-    written.push('"');
-    written
 }
 
 #[cfg(test)]
@@ -268,6 +263,7 @@ mod tests {
             user_encoding: Encoding::Plain,
             name_encoding: Encoding::Plain,
             group_rule: rule(false, &[], 3000),
+            extra: Vec::new(),
         };
         let mut counts = Counts::default();
         let mut claims = identity("alice", &["ops"]).as_ref().clone();

@@ -1,5 +1,7 @@
 //! The identity headers sent upstream.
 
+mod extra;
+
 use std::collections::HashSet;
 
 use http::HeaderName;
@@ -39,7 +41,8 @@ pub(super) fn outgoing(
         }),
     };
     if let Some(headers) = &defaults.headers {
-        problems.extend(same_names([&headers.user, &headers.groups, &headers.email, &headers.name]));
+        let four = [&headers.user, &headers.groups, &headers.email, &headers.name];
+        problems.extend(same_names(four.into_iter().flatten().chain(headers.extra.iter().map(|(name, _)| name))));
     }
     let [user, groups, email, name] = names;
     let encode = |of: fn(&tree::Encode) -> &Option<At<tree::HeaderEncoding>>| {
@@ -49,7 +52,8 @@ pub(super) fn outgoing(
         (encoding(encode(|encode| &encode.user)), encoding(encode(|encode| &encode.name)));
     let of_groups = encode(|encode| &encode.groups);
     let group_rule = group_rule(defaults.groups.as_ref(), of_groups, mentioned(blocks, roles), &mut problems);
-    (OutgoingHeaders { user, groups, email, name, user_encoding, name_encoding, group_rule }, problems)
+    let extra = defaults.headers.as_ref().map(|headers| extra::headers(headers, &mut problems)).unwrap_or_default();
+    (OutgoingHeaders { user, groups, email, name, user_encoding, name_encoding, group_rule, extra }, problems)
 }
 
 fn encoding(written: Option<&At<tree::HeaderEncoding>>) -> Encoding {
@@ -60,10 +64,10 @@ fn encoding(written: Option<&At<tree::HeaderEncoding>>) -> Encoding {
     }
 }
 
-fn same_names(written: [&Option<At<String>>; 4]) -> Vec<Problem> {
+fn same_names<'w>(written: impl Iterator<Item = &'w At<String>>) -> Vec<Problem> {
     let mut seen = HashSet::new();
     let mut problems = Vec::new();
-    for name in written.into_iter().flatten() {
+    for name in written {
         if !seen.insert(name.to_ascii_lowercase()) {
             let message = format!("two identity headers are called `{}`", name.value);
             problems.push(Problem::error(name.place.clone(), "", message));
@@ -90,18 +94,7 @@ fn group_rule(
         }
         rule.max_bytes = max_bytes.value as usize;
     }
-    if let Some(separator) = &written.separator {
-        match separator.as_str() {
-            "," | ";" | "|" | " " => {
-                rule.format = GroupFormat::List { separator: separator.chars().next().unwrap_or(','), encoding };
-            }
-            other => {
-                let message = format!("`{other}` cannot separate groups");
-                problems
-                    .push(Problem::error(separator.place.clone(), "", message).help("write `,`, `;`, `|` or a space"));
-            }
-        }
-    }
+    rule.format = GroupFormat::List { separator: separator(written.separator.as_ref(), problems), encoding };
     if written.format.as_deref() == Some(&tree::GroupFormat::Json) {
         rule.format = GroupFormat::Json;
         if let Some(separator) = &written.separator {
@@ -114,6 +107,17 @@ fn group_rule(
         }
     }
     rule
+}
+
+/// What stands between the texts of a list: a comma, unless something else is written.
+fn separator(written: Option<&At<String>>, problems: &mut Vec<Problem>) -> char {
+    let Some(written) = written else { return ',' };
+    if let "," | ";" | "|" | " " = written.as_str() {
+        return written.chars().next().unwrap_or(',');
+    }
+    let message = format!("`{}` cannot separate one text from the next", written.value);
+    problems.push(Problem::error(written.place.clone(), "", message).help("write `,`, `;`, `|` or a space"));
+    ','
 }
 
 /// Every group that a requirement or a role names.

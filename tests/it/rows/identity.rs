@@ -50,6 +50,45 @@ fn i1_other_names_are_owned_besides_the_four() {
 }
 
 #[test]
+fn i1_headers_that_a_policy_adds_are_owned_like_the_four() {
+    let house = House::with(
+        "defaults:
+  headers:
+    user: Remote-User
+    extra:
+      X-Tenant: {claim: org.tenant}
+      X-Realm-Roles: {claim: realm_access.roles, format: json}
+      X-Teams: {claim: teams, separator: \";\"}
+      X-Vouched-By: {fact: issuer}
+      X-Checked: {value: \"yes\"}
+hosts:
+  app.test:
+    routes:
+      - {path: /public/**, public: true}
+      - {path: /**, require: {groups: [staff]}}
+",
+    );
+    let claims =
+        json!({"org": {"tenant": "acme"}, "realm_access": {"roles": ["a,b", "Zo\u{eb}"]}, "teams": ["x", "y;z"]});
+    let answer = house.answer(&get("/x").bearer(&house.token(&claims)));
+    let want = [
+        ("remote-user", "alice"),
+        ("x-checked", "yes"),
+        ("x-realm-roles", r#"["a,b","Zo\u00eb"]"#),
+        ("x-tenant", "acme"),
+        ("x-vouched-by", "https://sso.test"),
+    ];
+    assert_eq!(answer.set, want.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    assert!(answer.removed.contains(&"x-teams".to_owned()), "a list with its separator in a text is not sent");
+    let public = house.answer(&get("/public/x"));
+    assert_eq!((public.status, public.set), (200, vec![]));
+    assert_eq!(public.removed.iter().filter(|name| name.starts_with("x-")).count(), 5, "{:?}", public.removed);
+    for name in ["X-Tenant", "x_tenant", "X-Checked"] {
+        assert_eq!(house.reason(&get("/public/x").header(name, "acme")), "spoofed_header", "{name}");
+    }
+}
+
+#[test]
 fn i2_every_alias_of_an_identity_header_is_refused() {
     let house = house();
     for name in [
