@@ -9,6 +9,7 @@
 //! | [`dialect`] | wire to model and back, one proxy a file |
 //! | [`outbound`] | the one HTTP client: deadlines, size limits, no redirects |
 //! | [`authn`] | who is asking: tokens, and the keys of their issuers |
+//! | [`assertion`] | signed statements of who the caller is, for applications |
 //! | [`telemetry`] | one record a decision, seen as counters and a log line; the clock |
 //! | [`config`] | the policy file as written; the only reader of files and environment |
 //! | [`snapshot`] | configuration to everything built, or all problems at once |
@@ -16,6 +17,7 @@
 //! | [`server`] | listeners: gRPC, forward-auth, admin |
 //! | [`cli`] | one verb a file |
 
+pub mod assertion;
 pub mod authn;
 pub mod cli;
 pub mod config;

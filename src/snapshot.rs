@@ -3,6 +3,7 @@
 //! Nothing downstream checks again: a [`Snapshot`] cannot hold a bad pattern, a dangling name or a missing key file.
 
 mod access;
+mod assertion;
 mod duration;
 mod header;
 mod host;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use crate::assertion::Assertions;
 use crate::authn::Source;
 use crate::authn::jwks;
 use crate::authn::jwks::Keys;
@@ -53,6 +55,8 @@ pub struct Snapshot {
     pub sources: Vec<Vec<Arc<Source>>>,
     /// The keys of every token issuer, to be kept fresh in the background.
     pub keys: Vec<Arc<Keys>>,
+    /// Signs what applications are told, where the policy asks for it.
+    pub assertions: Option<Assertions>,
     pub listen: Listen,
     pub callers: Arc<Callers>,
     /// SHA-256 of the files it was built from.
@@ -123,6 +127,7 @@ struct Parts {
     names: Names,
     blocks: Vec<(HostPattern, HostBlock)>,
     headers: OutgoingHeaders,
+    assertions: Option<Assertions>,
     address: AddressRule,
     callers: Callers,
     listen: Listen,
@@ -136,16 +141,18 @@ fn parts(config: &tree::Config, surroundings: &Surroundings<'_>, problems: &mut 
     let roles = role::Roles::build(&config.roles, &identities, problems);
     let mut names = Names { networks, identities, roles, lists: Vec::new() };
     let blocks = host::blocks(config, &mut names, problems);
-    let (headers, header_problems) = header::outgoing(&config.defaults, &blocks, &names.roles);
+    let (mut headers, header_problems) = header::outgoing(&config.defaults, &blocks, &names.roles);
     problems.0.extend(header_problems);
+    let assertions = assertion::assertions(config.defaults.assertion.as_ref(), surroundings, problems);
+    headers.assertion = assertions.as_ref().map(|assertions| assertions.header().clone());
     let address = listen::address_rule(&config.client_ip, hops, &headers.owned(), problems);
     let (callers, listen) = (listen::callers(config, problems), listen::listen(&config.listen, problems));
-    Parts { names, blocks, headers, address, callers, listen }
+    Parts { names, blocks, headers, assertions, address, callers, listen }
 }
 
 impl Parts {
     fn assemble(self, config: &tree::Config, digest: &str) -> Snapshot {
-        let Parts { names, blocks, headers, address, callers, listen } = self;
+        let Parts { names, blocks, headers, assertions, address, callers, listen } = self;
         let mode = match config.spoof_guard.as_deref().copied().unwrap_or_default() {
             tree::SpoofGuard::Refuse => SpoofMode::Refuse,
             tree::SpoofGuard::Strip => SpoofMode::Strip,
@@ -157,6 +164,7 @@ impl Parts {
             policy: Policy { hosts: HostTable::new(blocks), address, spoof, headers },
             sources: names.source_lists(),
             keys: names.identities.keys(),
+            assertions,
             listen,
             callers: Arc::new(callers),
             digest: digest.into(),

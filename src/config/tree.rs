@@ -18,6 +18,7 @@ pub use certificate::Certificate;
 pub use certificate::CertificateFrom;
 pub use certificate::CertificateProxy;
 pub use certificate::CertificateRule;
+pub use header::Assertion;
 pub use header::Encode;
 pub use header::ExtraHeader;
 pub use header::GroupChoice;
@@ -184,6 +185,9 @@ pub struct Defaults {
     /// The names of the identity headers sent upstream.
     #[serde(default)]
     pub headers: Option<At<IdentityHeaders>>,
+    /// A signed statement of who the caller is, for applications that need not believe plain headers.
+    #[serde(default)]
+    pub assertion: Option<At<Assertion>>,
     /// How groups are sent.
     #[serde(default)]
     pub groups: Option<At<GroupHeader>>,

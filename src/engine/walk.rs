@@ -1,6 +1,7 @@
 //! Stations 2 to 8 as one plain function: no IO, no clock. `serve`, `explain` and everything that asks "what would it
 //! decide" take this very walk.
 
+use http::HeaderName;
 use http::header::LOCATION;
 use http::header::WWW_AUTHENTICATE;
 use jiff::Timestamp;
@@ -15,6 +16,8 @@ use crate::authn::authenticate;
 use crate::model::client_ip::ClientAddress;
 use crate::model::decision::Decision;
 use crate::model::decision::DecisionId;
+use crate::model::header::HeaderText;
+use crate::model::identity::Identity;
 use crate::model::identity::Principal;
 use crate::model::reason::Reason;
 use crate::model::record::Counts;
@@ -73,9 +76,8 @@ pub fn walk(snapshot: &Snapshot, request: &Request<'_>, given: &Given, trace: &m
         headers: &request.headers,
         now: given.now,
     };
-    let decision_id = given.decision_id;
     let mut visit =
-        Visit { request, decision_id, address, counts: Counts::default(), login_helps: false, detail: None };
+        Visit { snapshot, request, given, address, counts: Counts::default(), login_helps: false, detail: None };
     visit.counts.spoofed = spoofed.count();
     if spoofed.refuse {
         visit.detail = Some(match spoofed.names.as_slice() {
@@ -94,7 +96,7 @@ pub fn walk(snapshot: &Snapshot, request: &Request<'_>, given: &Given, trace: &m
         Ok(routed) => routed,
         Err(denied) => return visit.deny(denied, Principal::Anonymous, trace),
     };
-    let principal = match visit.identify(snapshot, &routed, given, trace) {
+    let principal = match visit.identify(&routed, trace) {
         Ok(principal) => principal,
         Err(Stop::Needs(need)) => return Walk::Needs(need),
         Err(Stop::Denied(reason)) => {
@@ -108,15 +110,16 @@ pub fn walk(snapshot: &Snapshot, request: &Request<'_>, given: &Given, trace: &m
         }
     };
     match routed.decide(&principal, facts, trace) {
-        Ok(reason) => visit.allow(snapshot, &routed, reason, principal, &spoofed, trace),
+        Ok(reason) => visit.allow(&routed, reason, principal, &spoofed, trace),
         Err(denied) => visit.deny(denied, principal, trace),
     }
 }
 
 /// What is gathered on the way.
 struct Visit<'r> {
+    snapshot: &'r Snapshot,
     request: &'r Request<'r>,
-    decision_id: DecisionId,
+    given: &'r Given,
     address: ClientAddress,
     counts: Counts,
     login_helps: bool,
@@ -131,13 +134,8 @@ enum Stop {
 
 impl Visit<'_> {
     /// Station 5: the route's identity sources. A public route looks at no credential.
-    fn identify<T: Trace>(
-        &mut self,
-        snapshot: &Snapshot,
-        routed: &Routed<'_>,
-        given: &Given,
-        trace: &mut T,
-    ) -> Result<Principal, Stop> {
+    fn identify<T: Trace>(&mut self, routed: &Routed<'_>, trace: &mut T) -> Result<Principal, Stop> {
+        let (snapshot, request, given) = (self.snapshot, self.request, self.given);
         if routed.asks_nobody() {
             return Ok(Principal::Anonymous);
         }
@@ -148,7 +146,7 @@ impl Visit<'_> {
         let attempt = |list: usize, trace: &mut T| {
             let sources = snapshot.sources.get(list).map_or(&[][..], Vec::as_slice);
             let mut note = |note: Note<'_>| trace.note(Station::Authenticate, None, || note.to_string());
-            authenticate(sources, &Presented::of(self.request), given.now, &given.answers, &mut note)
+            authenticate(sources, &Presented::of(request), given.now, &given.answers, &mut note)
         };
         let principal = match attempt(routed.route.sources.list, trace) {
             Attempt::Verified(identity) => {
@@ -188,15 +186,14 @@ impl Visit<'_> {
     /// Station 8 for an allow: every owned header is set or made absent.
     fn allow(
         mut self,
-        snapshot: &Snapshot,
         routed: &Routed<'_>,
         reason: Reason,
         principal: Principal,
         spoofed: &Spoofed,
         trace: &mut impl Trace,
     ) -> Walk {
-        let headers = &snapshot.policy.headers;
-        let set = match principal.identity().map(|identity| headers.of(identity, &mut self.counts)) {
+        let headers = &self.snapshot.policy.headers;
+        let set = match principal.identity().map(|identity| self.identity_headers(identity)) {
             None => Vec::new(),
             Some(Ok(set)) => set,
             Some(Err(reason)) => {
@@ -213,7 +210,12 @@ impl Visit<'_> {
         remove.extend(spoofed.removable());
         remove.retain(|name| !set.iter().any(|(kept, _)| kept == name));
         for (name, value) in &set {
-            trace.note(Station::Respond, None, || format!("set {name}: {value}"));
+            // An assertion is a credential, and an explanation is passed around.
+            let assertion = self.snapshot.policy.headers.assertion.as_ref() == Some(name);
+            trace.note(Station::Respond, None, || match assertion {
+                true => format!("set {name}: a signed assertion"),
+                false => format!("set {name}: {value}"),
+            });
         }
         for name in &remove {
             trace.note(Station::Respond, None, || format!("remove {name}"));
@@ -227,11 +229,22 @@ impl Visit<'_> {
         self.done(decision, Verdict::Allow(Allow { reason, set, remove }))
     }
 
+    /// The headers that carry an identity, or why it cannot be carried.
+    fn identity_headers(&mut self, identity: &Identity) -> Result<Vec<(HeaderName, HeaderText)>, Reason> {
+        let mut set = self.snapshot.policy.headers.of(identity, &mut self.counts)?;
+        if let Some(assertions) = &self.snapshot.assertions {
+            let signed =
+                assertions.sign(identity, self.request.host.name(), self.given.now).ok_or(Reason::GroupsTooLarge)?;
+            set.push((assertions.header().clone(), signed));
+        }
+        Ok(set)
+    }
+
     /// Station 8 for a denial.
     fn deny(self, denied: Denied<'_>, principal: Principal, trace: &mut impl Trace) -> Walk {
         let refused = Refused {
             reason: denied.reason,
-            decision_id: self.decision_id,
+            decision_id: self.given.decision_id,
             request: Some(self.request),
             block: denied.block,
             login_helps: self.login_helps,

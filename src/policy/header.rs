@@ -33,6 +33,8 @@ pub struct OutgoingHeaders {
     pub user_encoding: Encoding,
     pub name_encoding: Encoding,
     pub group_rule: GroupRule,
+    /// The header of the signed assertion, which others write.
+    pub assertion: Option<HeaderName>,
     /// Headers besides these, in the order written; no name twice.
     pub extra: Vec<ExtraHeader>,
 }
@@ -98,7 +100,7 @@ impl OutgoingHeaders {
     pub fn owned(&self) -> Vec<HeaderName> {
         let mut owned: Vec<HeaderName> = ALWAYS_OWNED.into_iter().map(HeaderName::from_static).collect();
         let four = [&self.user, &self.groups, &self.email, &self.name].into_iter().flatten();
-        for name in four.chain(self.extra.iter().map(|extra| &extra.name)) {
+        for name in four.chain(&self.assertion).chain(self.extra.iter().map(|extra| &extra.name)) {
             if !owned.contains(name) {
                 owned.push(name.clone());
             }
@@ -263,6 +265,7 @@ mod tests {
             user_encoding: Encoding::Plain,
             name_encoding: Encoding::Plain,
             group_rule: rule(false, &[], 3000),
+            assertion: None,
             extra: Vec::new(),
         };
         let mut counts = Counts::default();

@@ -67,6 +67,7 @@ fn policy(case_sensitive: bool, routes: Vec<Route>) -> Policy {
             name: None,
             user_encoding: Encoding::Plain,
             name_encoding: Encoding::Plain,
+            assertion: None,
             extra: Vec::new(),
             group_rule: GroupRule {
                 only_mentioned: false,

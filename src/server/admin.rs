@@ -1,4 +1,5 @@
-//! The pages for operators and their machines: `/livez`, `/readyz`, `/metrics`. They only read.
+//! The pages for operators and their machines: `/livez`, `/readyz`, `/metrics`, and the public keys of signed assertions.
+//! They only read.
 
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ enum Page {
     Live,
     Ready,
     Metrics,
+    Keys,
 }
 
 impl<A: Authorize> Admin<A> {
@@ -38,7 +40,8 @@ impl<A: Authorize> Admin<A> {
             "/livez" => Page::Live,
             "/readyz" => Page::Ready,
             "/metrics" => Page::Metrics,
-            _ => return page(StatusCode::NOT_FOUND, TEXT, "the pages are /livez, /readyz and /metrics\n"),
+            "/.well-known/jwks.json" => Page::Keys,
+            _ => return page(StatusCode::NOT_FOUND, TEXT, PAGES),
         };
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let mut response = self::page(StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET or HEAD\n");
@@ -48,8 +51,19 @@ impl<A: Authorize> Admin<A> {
         match page {
             Page::Live => self::page(StatusCode::OK, TEXT, "ok\n"),
             Page::Ready => self.ready(),
+            Page::Keys => self.keys(),
             Page::Metrics => self::page(StatusCode::OK, METRICS, self.telemetry.gather(&self.engine.key_statuses())),
         }
+    }
+
+    /// Public, and the same for a while: a verifier may keep them for as long as an assertion lives at most.
+    fn keys(&self) -> Response<Full<Bytes>> {
+        let Some(keys) = self.engine.assertion_keys() else {
+            return page(StatusCode::NOT_FOUND, TEXT, "this policy has no `defaults.assertion`\n");
+        };
+        let mut response = page(StatusCode::OK, JSON, keys);
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("max-age=600"));
+        response
     }
 
     fn ready(&self) -> Response<Full<Bytes>> {
@@ -71,6 +85,7 @@ struct Readiness {
     reasons: Vec<String>,
 }
 
+const PAGES: &str = "the pages are /livez, /readyz, /metrics and /.well-known/jwks.json\n";
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";

@@ -31,6 +31,9 @@ pub trait Authorize: Send + Sync + 'static {
 
     /// How the keys of every issuer stand.
     fn key_statuses(&self) -> Vec<KeyStatus>;
+
+    /// The keys that signed assertions are verified with, as a JWK set.
+    fn assertion_keys(&self) -> Option<String>;
 }
 
 impl Authorize for Engine {
@@ -56,5 +59,9 @@ impl Authorize for Engine {
 
     fn key_statuses(&self) -> Vec<KeyStatus> {
         self.snapshot().key_statuses()
+    }
+
+    fn assertion_keys(&self) -> Option<String> {
+        self.snapshot().assertions.as_ref().map(|assertions| assertions.jwks().to_owned())
     }
 }

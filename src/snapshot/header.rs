@@ -42,18 +42,32 @@ pub(super) fn outgoing(
     };
     if let Some(headers) = &defaults.headers {
         let four = [&headers.user, &headers.groups, &headers.email, &headers.name];
-        problems.extend(same_names(four.into_iter().flatten().chain(headers.extra.iter().map(|(name, _)| name))));
+        let assertion = defaults.assertion.as_ref().map(|assertion| &assertion.header);
+        let extra = headers.extra.iter().map(|(name, _)| name);
+        problems.extend(same_names(four.into_iter().flatten().chain(extra).chain(assertion)));
     }
     let [user, groups, email, name] = names;
     let encode = |of: fn(&tree::Encode) -> &Option<At<tree::HeaderEncoding>>| {
         defaults.encode.as_ref().and_then(|encode| of(encode).as_ref())
     };
-    let (user_encoding, name_encoding) =
-        (encoding(encode(|encode| &encode.user)), encoding(encode(|encode| &encode.name)));
+    let encodings = (encoding(encode(|encode| &encode.user)), encoding(encode(|encode| &encode.name)));
     let of_groups = encode(|encode| &encode.groups);
     let group_rule = group_rule(defaults.groups.as_ref(), of_groups, mentioned(blocks, roles), &mut problems);
     let extra = defaults.headers.as_ref().map(|headers| extra::headers(headers, &mut problems)).unwrap_or_default();
-    (OutgoingHeaders { user, groups, email, name, user_encoding, name_encoding, group_rule, extra }, problems)
+    let (user_encoding, name_encoding) = encodings;
+    let headers = OutgoingHeaders {
+        user,
+        groups,
+        email,
+        name,
+        user_encoding,
+        name_encoding,
+        group_rule,
+        // It comes with its key, which is built elsewhere.
+        assertion: None,
+        extra,
+    };
+    (headers, problems)
 }
 
 fn encoding(written: Option<&At<tree::HeaderEncoding>>) -> Encoding {

@@ -5,16 +5,17 @@ use std::path::Path;
 use std::path::PathBuf;
 
 /// Every room, and the rooms it may use besides itself.
-const ROOMS: [(&str, &[&str]); 11] = [
+const ROOMS: [(&str, &[&str]); 12] = [
     ("model", &[]),
     ("policy", &["model"]),
     ("dialect", &["model"]),
     ("outbound", &["model"]),
     ("authn", &["model", "outbound"]),
+    ("assertion", &["model"]),
     ("telemetry", &["model"]),
     ("config", &["model"]),
-    ("snapshot", &["model", "policy", "outbound", "authn", "config"]),
-    ("engine", &["model", "policy", "authn", "telemetry", "snapshot"]),
+    ("snapshot", &["model", "policy", "outbound", "authn", "assertion", "config"]),
+    ("engine", &["model", "policy", "authn", "assertion", "telemetry", "snapshot"]),
     ("server", &["model", "dialect", "telemetry", "snapshot", "engine"]),
     (
         "cli",
@@ -73,7 +74,9 @@ fn wire_names_stay_in_the_dialect_room() {
         let code = own_code(&file, &text);
         for word in WIRE_WORDS.into_iter().filter(|word| code.contains(word)) {
             let reserved = file.ends_with("policy/header.rs");
-            if !reserved {
+            // A certificate in a header is a credential, judged where credentials are.
+            let credential = file.ends_with("authn/certificate.rs") || file.ends_with("authn/certificate/xfcc.rs");
+            if !reserved && !credential {
                 leaks.push(format!("{}: `{word}`", file.display()));
             }
         }

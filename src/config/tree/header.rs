@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use crate::config::at::At;
 use crate::config::at::Entries;
+use crate::config::tree::identity::SecretRef;
 
 /// The names of the identity headers sent upstream. One that is not written here is not sent.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -60,6 +61,27 @@ pub enum HeaderFact {
     Subject,
     /// The OAuth scopes, separated by spaces.
     Scopes,
+}
+
+/// A short-lived ES256 JWT in one header. Its keys are at `/.well-known/jwks.json` of the admin listener.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Assertion {
+    /// The header's name.
+    pub header: At<String>,
+    /// Its `iss`.
+    pub issuer: At<String>,
+    /// Its `aud`. Default: the host of the request, so that one application cannot use it against another.
+    #[serde(default)]
+    pub audience: Option<At<String>>,
+    /// How long it holds, `1s` to `10m`. Default: `60s`.
+    #[serde(default)]
+    pub lifetime: Option<At<String>>,
+    /// The signing key: PKCS#8 in PEM, on the curve P-256.
+    pub key: At<SecretRef>,
+    /// Keys that are published and do not sign: the one before, or the one to come.
+    #[serde(default)]
+    pub other_keys: Option<At<Vec<At<SecretRef>>>>,
 }
 
 /// How groups are sent upstream.

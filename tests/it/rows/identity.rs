@@ -1,5 +1,13 @@
 //! I1–I10: who the application is told the caller is.
 
+use std::sync::Arc;
+
+use aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED_SIGNING;
+use aws_lc_rs::signature::EcdsaKeyPair;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use postern::config::load::Pretend;
+use postern::engine::Engine;
 use serde_json::json;
 
 use super::Ask;
@@ -86,6 +94,50 @@ hosts:
     for name in ["X-Tenant", "x_tenant", "X-Checked"] {
         assert_eq!(house.reason(&get("/public/x").header(name, "acme")), "spoofed_header", "{name}");
     }
+}
+
+#[test]
+fn i10_an_assertion_is_believed_by_the_host_it_is_for() {
+    let mut house = House::with("");
+    let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key");
+    let der = STANDARD.encode(key.to_pkcs8v1().expect("PKCS#8").as_ref());
+    let world = Pretend::new()
+        .file("keys.json", house.issuer.jwks())
+        .file("sign.pem", format!("-----BEGIN PRIVATE KEY-----\n{der}\n-----END PRIVATE KEY-----\n"));
+    let policy = "defaults:
+  assertion: {header: X-Assertion, issuer: https://postern.test, lifetime: 5m, key: {file: sign.pem}}
+hosts:
+  app.test: {routes: [{path: /public/**, public: true}, {path: /**, require: {groups: [staff]}}]}
+";
+    let snapshot = super::build(policy, world).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let keys = snapshot.assertions.as_ref().expect("assertions").jwks().to_owned();
+    house.engine = Engine::new(Arc::new(snapshot), Arc::clone(house.engine.telemetry()));
+    // A signature is made anew for every answer, so one way of asking is looked at.
+    let ask = house.as_member(get("/x"), &["staff", "sre"]);
+    let question = (super::WAYS[0].ask)(&ask.client());
+    let response = house.runtime.block_on(super::authorize(&house.engine, super::WAYS[0].dialect, &question));
+    let set = super::Answer::of(&response).set;
+    let assertion = set.iter().find(|(name, _)| name == "x-assertion").expect("an assertion").1.clone();
+    assert_eq!(house.answer(&get("/public/x")).set, vec![], "nobody is asserted on a public route");
+    assert_eq!(house.reason(&get("/public/x").header("x_assertion", &assertion)), "spoofed_header");
+
+    // The application behind, which happens to be guarded by the same means.
+    let behind = |audience: &str| {
+        let policy = format!(
+            "identity:
+  front: {{jwt: {{issuer: https://postern.test, audience: {audience}, jwks_file: keys.json, token: [{{header: X-Assertion}}], claims: {{user: user}}}}}}
+defaults: {{headers: {{user: X-User}}}}
+hosts: {{app.test: {{routes: [{{path: /**, require: {{groups: [sre], users: [alice]}}}}]}}}}
+"
+        );
+        let world = Pretend::new().file("keys.json", keys.clone());
+        let snapshot = super::build(&policy, world).unwrap_or_else(|problems| panic!("{problems:?}"));
+        let house =
+            House { engine: Engine::new(Arc::new(snapshot), Arc::clone(house.engine.telemetry())), ..House::with("") };
+        house.reason(&get("/x").header("X-Assertion", &assertion))
+    };
+    assert_eq!(behind("app.test"), "permitted");
+    assert_eq!(behind("other.test"), "token_audience");
 }
 
 #[test]

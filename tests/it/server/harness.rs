@@ -108,6 +108,10 @@ impl Authorize for Scripted {
         self.obstacles.lock().expect("obstacles").clone()
     }
 
+    fn assertion_keys(&self) -> Option<String> {
+        None
+    }
+
     fn key_statuses(&self) -> Vec<KeyStatus> {
         vec![KeyStatus {
             source: "people".into(),
