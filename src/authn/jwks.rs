@@ -7,6 +7,7 @@ mod pem;
 mod refresh;
 mod remote;
 mod set;
+mod thrift;
 
 use std::fmt;
 use std::future::Future;
@@ -96,7 +97,7 @@ impl Keys {
     /// future does not stop the fetch.
     pub fn fetch_now(&self, kid: Option<&str>, now: Timestamp) -> impl Future<Output = FetchOutcome> + Send + use<> {
         let brought = kid.is_some_and(|kid| self.current(now).is_some_and(|set| set.has(kid)));
-        let fetch = self.as_remote().filter(|_| !brought).map(|remote| remote.fetch_now(now));
+        let fetch = self.as_remote().filter(|_| !brought).map(|remote| remote.fetch_now(kid, now));
         async move {
             match fetch {
                 Some(fetch) => fetch.await,
@@ -114,9 +115,7 @@ impl Keys {
                 issuer,
                 keys: set.keys().len(),
                 left_out: set.left_out().len(),
-                fetched_at: None,
-                failures: 0,
-                last_error: None,
+                ..KeyStatus::default()
             },
             Origin::Remote(remote) => remote.status(source, issuer),
         }

@@ -6,12 +6,10 @@ use super::*;
 use crate::authn::jwks::FetchOutcome;
 use crate::authn::jwks::Keys;
 use crate::authn::jwks::RemoteSettings;
-use crate::authn::jwks::Times;
 use crate::authn::jwt::Algorithm;
 use crate::authn::testing::Issuer;
 use crate::authn::testing::build;
 use crate::authn::testing::now;
-use crate::outbound::Reach;
 
 /// What a test expects, short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,13 +224,8 @@ fn a_refusal_says_whether_a_bearer_was_there_and_never_quotes_it() {
 fn missing_keys_are_asked_for_once() {
     let people = people();
     let keys = Keys::remote(RemoteSettings {
-        source: "people".into(),
-        issuer: people.name.clone(),
         jwks_url: Some("https://people.test/keys".into()),
-        allowed_hosts: vec![],
-        reach: Reach::Public,
-        insecure_http: false,
-        times: Times::default(),
+        ..RemoteSettings::new("people", &people.name)
     })
     .expect("keys");
     let keys = Arc::new(keys);

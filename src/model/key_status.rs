@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 /// What readiness and metrics show of one issuer's keys.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyStatus {
     pub source: Arc<str>,
     pub issuer: Arc<str>,
@@ -15,6 +15,14 @@ pub struct KeyStatus {
     pub left_out: usize,
     /// When the set in force was fetched; `None` for keys that are not fetched, or not yet.
     pub fetched_at: Option<Timestamp>,
+    /// When the next fetch is due.
+    pub next_fetch: Option<Timestamp>,
+    /// Fetches that brought a usable set, so far.
+    pub good_fetches: u64,
+    /// Fetches that did not, so far.
+    pub failed_fetches: u64,
+    /// How often the set in force was exchanged for another.
+    pub changes: u64,
     /// Failed fetches since the last good one.
     pub failures: u32,
     /// What the last failed fetch said, until one succeeds.

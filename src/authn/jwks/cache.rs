@@ -8,6 +8,8 @@ use jiff::SignedDuration;
 use jiff::Timestamp;
 
 use crate::authn::jwks::set::KeySet;
+use crate::authn::jwks::thrift::Thrift;
+use crate::authn::jwt::Algorithm;
 
 /// The intervals of the life-cycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,13 +77,27 @@ pub(super) enum Ask {
 #[derive(Debug)]
 pub(super) struct Cache {
     times: Times,
+    /// A set without a key for one of these is of no use; empty: any key is.
+    wanted: Vec<Algorithm>,
     held: Option<Arc<Held>>,
+    /// When the last good fetch ended.
+    fresh_since: Option<Timestamp>,
+    thrift: Thrift,
     activity: Activity,
     last_start: Option<Timestamp>,
     /// The last end of a fetch, and the wait from there to the next.
     due: Option<(Timestamp, SignedDuration)>,
     failures: u32,
     last_error: Option<String>,
+    counts: Counts,
+}
+
+/// What was fetched so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) good: u64,
+    pub(super) failed: u64,
+    pub(super) changes: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,15 +108,19 @@ enum Activity {
 }
 
 impl Cache {
-    pub(super) fn new(times: Times) -> Cache {
+    pub(super) fn new(times: Times, wanted: Vec<Algorithm>) -> Cache {
         Cache {
             times,
+            wanted,
             held: None,
+            fresh_since: None,
+            thrift: Thrift::default(),
             activity: Activity::Idle,
             last_start: None,
             due: None,
             failures: 0,
             last_error: None,
+            counts: Counts::default(),
         }
     }
 
@@ -115,17 +135,23 @@ impl Cache {
         Step::Wait(wait)
     }
 
-    /// A request needs a key that is not here.
-    pub(super) fn ask(&mut self, now: Timestamp) -> Ask {
-        match self.activity {
+    /// A request needs a key that is not here: that of this id, if it says.
+    pub(super) fn ask(&mut self, kid: Option<&str>, now: Timestamp) -> Ask {
+        let answer = match self.activity {
+            // What lacks the key is as good as new: the next fetch would bring the same.
+            _ if self.is_fresh(now) || kid.is_some_and(|kid| self.thrift.knows_absent(kid, now)) => Ask::Cooldown,
             Activity::Ordered | Activity::Fetching => Ask::Join,
-            Activity::Idle if self.cools(now) => Ask::Cooldown,
+            Activity::Idle if self.cools(now) || !self.thrift.order(now) => Ask::Cooldown,
             Activity::Idle => {
                 self.activity = Activity::Ordered;
                 self.last_start = Some(now);
                 Ask::Ordered
             }
+        };
+        if let (Some(kid), Ask::Ordered | Ask::Join) = (kid, answer) {
+            self.thrift.await_kid(kid);
         }
+        answer
     }
 
     /// A fetch ended. `random` spreads the next one. Says whether a new set is in force.
@@ -133,24 +159,42 @@ impl Cache {
         self.activity = Activity::Idle;
         let set = match outcome {
             Ok(set) if set.keys().is_empty() => Err(empty(&set)),
+            Ok(set) if !self.wanted.is_empty() && !self.wanted.iter().any(|algorithm| set.serves(*algorithm)) => {
+                Err("the key set has no key for any algorithm of the source".to_owned())
+            }
             other => other,
         };
         match set {
             Ok(set) => {
-                let held = Held { set: Arc::new(set), fetched: now, max_stale: self.times.max_stale };
-                self.held = Some(Arc::new(held));
+                self.thrift.brought(&set, now, self.times.cooldown, self.times.refresh);
+                self.hold(set, now);
+                self.fresh_since = Some(now);
+                self.counts.good = self.counts.good.saturating_add(1);
                 self.due = Some((now, spread(self.times.refresh, random)));
                 self.failures = 0;
                 self.last_error = None;
                 true
             }
             Err(error) => {
+                self.thrift.failed();
+                self.counts.failed = self.counts.failed.saturating_add(1);
                 self.due = Some((now, spread(self.backoff(), random)));
                 self.failures = self.failures.saturating_add(1);
                 self.last_error = Some(error);
                 false
             }
         }
+    }
+
+    /// Put a set in force. One of the same document stays the very same set, so that what was verified with it stays
+    /// verified.
+    fn hold(&mut self, set: KeySet, fetched: Timestamp) {
+        let same = self.held.as_ref().map(|held| &held.set).filter(|held| held.is_of_same_document(&set)).cloned();
+        if same.is_none() {
+            self.counts.changes = self.counts.changes.saturating_add(1);
+        }
+        let set = same.unwrap_or_else(|| Arc::new(set));
+        self.held = Some(Arc::new(Held { set, fetched, max_stale: self.times.max_stale }));
     }
 
     /// The task that fetched is gone without an end; the next step starts anew.
@@ -165,6 +209,21 @@ impl Cache {
     /// Failures since the last good fetch, and what the last one said.
     pub(super) fn failures(&self) -> (u32, Option<&str>) {
         (self.failures, self.last_error.as_deref())
+    }
+
+    /// What was fetched so far.
+    pub(super) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// When the next fetch is due, unless it is due already.
+    pub(super) fn next_fetch(&self) -> Option<Timestamp> {
+        self.due.and_then(|(since, delay)| since.checked_add(delay).ok())
+    }
+
+    /// Was the set in force fetched within the cooldown?
+    fn is_fresh(&self, now: Timestamp) -> bool {
+        self.fresh_since.is_some_and(|since| remaining(since, self.times.cooldown, now) > SignedDuration::ZERO)
     }
 
     /// A clock that was set back does not prolong the cooldown beyond its length.

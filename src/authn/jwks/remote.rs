@@ -19,6 +19,7 @@ use crate::authn::jwks::cache::Step;
 use crate::authn::jwks::cache::Times;
 use crate::authn::jwks::discovery;
 use crate::authn::jwks::set::KeySet;
+use crate::authn::jwt::Algorithm;
 use crate::model::key_status::KeyStatus;
 use crate::outbound::Limits;
 use crate::outbound::Reach;
@@ -38,8 +39,26 @@ pub struct RemoteSettings {
     pub reach: Reach,
     /// Allow `http:`.
     pub insecure_http: bool,
+    /// The algorithms of the source: a set without a key for one of them is of no use.
+    pub algorithms: Vec<Algorithm>,
     /// The intervals of the life-cycle.
     pub times: Times,
+}
+
+impl RemoteSettings {
+    /// Keys that are discovered from a public https issuer.
+    pub fn new(source: &str, issuer: &str) -> RemoteSettings {
+        RemoteSettings {
+            source: source.into(),
+            issuer: issuer.to_owned(),
+            jwks_url: None,
+            allowed_hosts: vec![],
+            reach: Reach::Public,
+            insecure_http: false,
+            algorithms: vec![],
+            times: Times::default(),
+        }
+    }
 }
 
 /// Why remote keys cannot be set up.
@@ -101,7 +120,7 @@ impl Remote {
             endpoint,
             limits,
             allowed_hosts: settings.allowed_hosts,
-            cache: Mutex::new(Cache::new(settings.times)),
+            cache: Mutex::new(Cache::new(settings.times, settings.algorithms)),
             held: ArcSwapOption::empty(),
             order: Notify::new(),
             finishes: watch::Sender::new(Finish::default()),
@@ -121,11 +140,15 @@ impl Remote {
     }
 
     /// Order a fetch, or join the running one, and wait for its end. Dropping the future cancels nothing.
-    pub(super) fn fetch_now(&self, now: Timestamp) -> impl Future<Output = FetchOutcome> + Send + use<> {
+    pub(super) fn fetch_now(
+        &self,
+        kid: Option<&str>,
+        now: Timestamp,
+    ) -> impl Future<Output = FetchOutcome> + Send + use<> {
         // Subscribed under the lock, so that the end of the fetch joined here cannot be missed.
         let (ask, mut finishes) = {
             let mut cache = self.cache();
-            (cache.ask(now), self.finishes.subscribe())
+            (cache.ask(kid, now), self.finishes.subscribe())
         };
         if ask == Ask::Ordered {
             self.order.notify_one();
@@ -171,12 +194,17 @@ impl Remote {
         let cache = self.cache();
         let held = cache.held();
         let (failures, last_error) = cache.failures();
+        let counts = cache.counts();
         KeyStatus {
             source,
             issuer,
             keys: held.as_ref().map_or(0, |held| held.set.keys().len()),
             left_out: held.as_ref().map_or(0, |held| held.set.left_out().len()),
             fetched_at: held.map(|held| held.fetched),
+            next_fetch: cache.next_fetch(),
+            good_fetches: counts.good,
+            failed_fetches: counts.failed,
+            changes: counts.changes,
             failures,
             last_error: last_error.map(str::to_owned),
         }

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use aws_lc_rs::digest;
 use serde_json::Value;
 
 use crate::authn::json;
@@ -28,6 +29,8 @@ const MAX_TRIED: usize = 4;
 pub struct KeySet {
     keys: Vec<Key>,
     left_out: Vec<LeftOut>,
+    /// SHA-256 of the document it was read from.
+    digest: Option<[u8; 32]>,
 }
 
 /// A key of the document that is not used.
@@ -75,7 +78,8 @@ impl KeySet {
         if list.len() > MAX_KEYS {
             return Err(KeySetError::TooMany(list.len()));
         }
-        let mut set = KeySet { keys: vec![], left_out: vec![] };
+        let digest = digest::digest(&digest::SHA256, document).as_ref().try_into().ok();
+        let mut set = KeySet { keys: vec![], left_out: vec![], digest };
         for jwk in list {
             match Key::from_jwk(jwk) {
                 Ok(key) => set.keys.push(key),
@@ -92,7 +96,7 @@ impl KeySet {
 
     /// A set of keys that were built one by one.
     pub(super) fn of(keys: Vec<Key>) -> KeySet {
-        KeySet { keys, left_out: vec![] }
+        KeySet { keys, left_out: vec![], digest: None }
     }
 
     /// The usable keys.
@@ -103,6 +107,11 @@ impl KeySet {
     /// The keys that were left out.
     pub fn left_out(&self) -> &[LeftOut] {
         &self.left_out
+    }
+
+    /// Were both read from the same document?
+    pub(super) fn is_of_same_document(&self, other: &KeySet) -> bool {
+        self.digest.is_some() && self.digest == other.digest
     }
 
     /// Is there a key for this algorithm?

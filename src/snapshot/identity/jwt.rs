@@ -99,7 +99,7 @@ pub(super) fn source(
     let max_lifetime =
         duration::seconds(jwt.max_lifetime.as_ref(), "lifetime of a token", LIFETIMES, longest, problems);
     let mapping = mapping(jwt, problems);
-    let keys = keys(name, jwt, surroundings, problems)?;
+    let keys = keys(name, jwt, &algorithms, surroundings, problems)?;
     let built = JwtSource::build(JwtSettings {
         source: name.clone(),
         issuer: jwt.issuer.value.clone(),
@@ -208,6 +208,7 @@ fn preset_of(preset: tree::Preset) -> Preset {
 fn keys(
     name: &Arc<str>,
     jwt: &At<tree::Jwt>,
+    algorithms: &[Algorithm],
     surroundings: &Surroundings<'_>,
     problems: &mut Problems,
 ) -> Option<Keys> {
@@ -276,6 +277,7 @@ fn keys(
             .collect(),
         reach: if jwt.insecure_key_url { Reach::Any } else { Reach::Public },
         insecure_http: jwt.insecure_key_url,
+        algorithms: algorithms.to_vec(),
         times: Times::default(),
     });
     let place = jwt.jwks_url.as_ref().map_or(&jwt.issuer.place, |url| &url.place);

@@ -138,7 +138,7 @@ fn keys_are_shown_as_they_stand() {
         left_out: 1,
         fetched_at: Option::map(fetched_at, |second| Timestamp::from_second(second).expect("a time")),
         failures,
-        last_error: None,
+        ..KeyStatus::default()
     };
     let shown = |statuses: &[KeyStatus]| {
         let text = metrics.gather(Timestamp::UNIX_EPOCH, statuses);

@@ -117,10 +117,8 @@ impl Authorize for Scripted {
             source: "people".into(),
             issuer: "https://sso.test".into(),
             keys: 2,
-            left_out: 0,
-            fetched_at: None,
             failures: 1,
-            last_error: None,
+            ..KeyStatus::default()
         }]
     }
 }

@@ -13,7 +13,6 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::authn::jwks::FetchOutcome;
 use crate::authn::jwks::RemoteSettings;
-use crate::authn::jwks::Times;
 use crate::authn::jwt::Algorithm;
 use crate::authn::testing::NOW;
 use crate::authn::testing::Signer;
@@ -74,15 +73,8 @@ impl Provider {
     }
 
     fn settings(&self) -> RemoteSettings {
-        RemoteSettings {
-            source: "people".into(),
-            issuer: self.issuer.clone(),
-            jwks_url: None,
-            allowed_hosts: vec![],
-            reach: Reach::Any,
-            insecure_http: true,
-            times: Times::default(),
-        }
+        let public = RemoteSettings::new("people", &self.issuer);
+        RemoteSettings { reach: Reach::Any, insecure_http: true, ..public }
     }
 }
 
@@ -229,13 +221,9 @@ async fn fixed_keys_have_nothing_to_run() {
 fn addresses_that_cannot_be_fetched_are_refused_at_build() {
     let build = |issuer: &str, jwks_url: Option<&str>, insecure_http| {
         let settings = RemoteSettings {
-            source: "people".into(),
-            issuer: issuer.into(),
             jwks_url: jwks_url.map(str::to_owned),
-            allowed_hosts: vec![],
-            reach: Reach::Public,
             insecure_http,
-            times: Times::default(),
+            ..RemoteSettings::new("people", issuer)
         };
         Keys::remote(settings).map(|_| ()).map_err(|error| error.to_string())
     };
