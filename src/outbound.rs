@@ -50,7 +50,7 @@ pub enum OutboundError {
     Credentials,
     #[error("`{0}` has no host")]
     NoHost(String),
-    #[error("`{0}` is not a public address, and only those may be reached")]
+    #[error("`{0}` is not a public address, and only those may be reached unless the host is listed")]
     NotPublic(String),
     #[error("no certificate authority is installed on this machine, so no https URL can be fetched")]
     NoRoots,

@@ -213,8 +213,7 @@ fn insecure(config: &tree::Config, mode: SpoofMode) -> Vec<String> {
     }
     for (name, source) in config.identity.iter() {
         let Some(jwt) = &source.jwt else { continue };
-        for (switch, on) in
-            [("insecure_key_url", jwt.insecure_key_url), ("insecure_bound_tokens", jwt.insecure_bound_tokens)]
+        for (switch, on) in [("insecure_http", jwt.insecure_http), ("insecure_bound_tokens", jwt.insecure_bound_tokens)]
         {
             if on {
                 switches.push(format!("identity.{}.jwt.{switch}", name.value));

@@ -205,7 +205,7 @@ async fn an_unknown_key_is_worth_one_fetch() {
         let fields = [("authorization", &*authorization)];
         let snapshot = bench.engine.snapshot();
         let keys = snapshot.keys.iter().find(|keys| keys.is_remote()).expect("the robots' keys");
-        keys.enter(Ok(bench.robots.signer.set("old")), now);
+        keys.enter(Ok(bench.robots.signer.set("old")), now - jiff::SignedDuration::from_mins(1));
         let started = tokio::time::Instant::now();
         let (response, ()) = tokio::join!(bench.ask("/robots/a", &fields), async {
             tokio::task::yield_now().await;

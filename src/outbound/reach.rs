@@ -25,7 +25,7 @@ pub enum Reach {
 pub(super) struct PublicOnly;
 
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` has no public address, and only those may be reached")]
+#[error("`{0}` has no public address, and only those may be reached unless the host is listed")]
 struct NoPublicAddress(String);
 
 impl Resolve for PublicOnly {

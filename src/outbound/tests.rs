@@ -98,7 +98,10 @@ async fn k02_plain_http_private_targets_and_credentials_are_refused() {
     named.set_host(Some("localhost")).expect("host");
     match get(&named, &guarded).await {
         Err(OutboundError::Failed { cause, .. }) => {
-            assert_eq!(cause, "`localhost` has no public address, and only those may be reached");
+            assert_eq!(
+                cause,
+                "`localhost` has no public address, and only those may be reached unless the host is listed"
+            );
         }
         other => panic!("{other:?}"),
     }

@@ -101,6 +101,12 @@ fn every_mistake_is_said_at_its_line() {
         ("identity: {p: {jwt: {issuer: https://s.test, audience: a, jwks_url: https://s.test/k, jwks_file: k}}}\n".to_owned(), "2: `jwks_url` and `jwks_file` both say where the keys are"),
         ("identity: {p: {jwt: {issuer: http://s.test, audience: a}}}\n".to_owned(), "2: `http://s.test/.well-known/openid-configuration` is not https"),
         ("identity: {p: {jwt: {issuer: https://s.test, audience: a, leeway: 1h}}}\n".to_owned(), "2: `1h` is not a leeway"),
+        ("identity: {p: {jwt: {issuer: https://10.0.0.1, audience: a}}}\n".to_owned(), "2: `10.0.0.1` is in a private network"),
+        ("identity: {p: {jwt: {issuer: https://s.test, audience: a, key_hosts: ['https://s.test']}}}\n".to_owned(), "2: `https://s.test` is not a host"),
+        ("identity: {p: {jwt: {issuer: https://s.test, audience: a, key_hosts: [s.test:8443]}}}\n".to_owned(), "2: `s.test:8443` is not a host"),
+        ("identity: {p: {jwt: {issuer: https://s.test, audience: a, refresh: 5s}}}\n".to_owned(), "2: `5s` is not a time between fetches"),
+        ("identity: {p: {jwt: {issuer: https://s.test, audience: a, refresh: 1h, max_stale: 1h}}}\n".to_owned(), "2: `1h` is not a time to use keys for"),
+        ("identity: {p: {jwt: {issuer: https://s.test, audience: a, jwks_file: keys.json, refresh: 1h}}}\n".to_owned(), "2: `refresh` says nothing here: the keys of this source are not fetched"),
         ("identity: {p: {jwt: {issuer: https://s.test, audience: a, max_lifetime: 5s}}}\n".to_owned(), "2: `5s` is not a lifetime of a token"),
         ("identity: {p: {jwt: {issuer: https://s.test, audience: a, token: [bearer, {cookie: t}, bearer]}}}\n".to_owned(), "2: this token place is listed twice"),
         ("identity: {anonymous: {jwt: {issuer: https://s.test, audience: a}}}\n".to_owned(), "2: an identity source cannot be called `anonymous`"),
@@ -272,7 +278,7 @@ fn a_variable_fills_a_network() {
 
 #[test]
 fn weakening_switches_are_listed() {
-    let text = "insecure_any_caller: true\ncallers: [0.0.0.0/0]\nspoof_guard: insecure_report\nclient_ip: {insecure_any_hop: true}\nidentity: {p: {jwt: {issuer: http://127.0.0.1:1, audience: a, insecure_key_url: true}}}\n";
+    let text = "insecure_any_caller: true\ncallers: [0.0.0.0/0]\nspoof_guard: insecure_report\nclient_ip: {insecure_any_hop: true}\nidentity: {p: {jwt: {issuer: http://127.0.0.1:1, audience: a, insecure_http: true, key_hosts: 127.0.0.1, insecure_bound_tokens: true}}}\n";
     let (snapshot, _) = built(text).unwrap_or_else(|problems| panic!("{problems}"));
     assert_eq!(
         snapshot.insecure,
@@ -280,7 +286,8 @@ fn weakening_switches_are_listed() {
             "insecure_any_caller",
             "client_ip.insecure_any_hop",
             "spoof_guard: insecure_report",
-            "identity.p.jwt.insecure_key_url"
+            "identity.p.jwt.insecure_http",
+            "identity.p.jwt.insecure_bound_tokens"
         ]
     );
 }

@@ -73,11 +73,11 @@ async fn fetch(keys: &Keys, remote: &Remote, client: &Client) -> Result<KeySet, 
     let location: Url = match remote.endpoint() {
         Endpoint::JwksUrl(url) => url.clone(),
         Endpoint::Discover(url) => {
-            let document = client.get(url, remote.limits()).await?;
-            discovery::jwks_uri(&document, keys.issuer(), url, remote.allowed_hosts())?
+            let document = client.get(url, &remote.limits(url)).await?;
+            discovery::jwks_uri(&document, keys.issuer(), url, |host| remote.may_lead_to(host))?
         }
     };
-    Ok(KeySet::parse(&client.get(&location, remote.limits()).await?)?)
+    Ok(KeySet::parse(&client.get(&location, &remote.limits(&location)).await?)?)
 }
 
 fn report(keys: &Keys, outcome: &Result<KeySet, FetchError>) {

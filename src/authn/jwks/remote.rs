@@ -10,6 +10,7 @@ use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::sync::watch;
+use url::Host;
 use url::Url;
 
 use crate::authn::jwks::cache::Ask;
@@ -23,6 +24,7 @@ use crate::authn::jwt::Algorithm;
 use crate::model::key_status::KeyStatus;
 use crate::outbound::Limits;
 use crate::outbound::Reach;
+use crate::outbound::is_public;
 
 /// What remote keys are built from.
 #[derive(Clone, Debug)]
@@ -33,10 +35,11 @@ pub struct RemoteSettings {
     pub issuer: String,
     /// The key set's own address; without one it is discovered from the issuer.
     pub jwks_url: Option<String>,
-    /// Hosts besides the issuer's that its discovery document may name for the keys (lower-case).
-    pub allowed_hosts: Vec<String>,
-    /// Whether a private address may be fetched from.
-    pub reach: Reach,
+    /// Hosts the operator vouches for (lower-case): keys may come from there although the issuer is elsewhere, and
+    /// although their addresses are private (K2).
+    pub key_hosts: Vec<String>,
+    /// Hosts on which this provider is known to publish its keys; their addresses must be public.
+    pub known_hosts: Vec<String>,
     /// Allow `http:`.
     pub insecure_http: bool,
     /// The algorithms of the source: a set without a key for one of them is of no use.
@@ -52,8 +55,8 @@ impl RemoteSettings {
             source: source.into(),
             issuer: issuer.to_owned(),
             jwks_url: None,
-            allowed_hosts: vec![],
-            reach: Reach::Public,
+            key_hosts: vec![],
+            known_hosts: vec![],
             insecure_http: false,
             algorithms: vec![],
             times: Times::default(),
@@ -70,6 +73,8 @@ pub enum EndpointError {
     NotHttps(String),
     #[error("a URL with a user name or password is not fetched")]
     Credentials,
+    #[error("`{0}` is in a private network")]
+    Private(String),
 }
 
 /// Where keys are found.
@@ -100,8 +105,9 @@ struct Finish {
 
 pub(super) struct Remote {
     endpoint: Endpoint,
-    limits: Limits,
-    allowed_hosts: Vec<String>,
+    insecure_http: bool,
+    key_hosts: Vec<String>,
+    known_hosts: Vec<String>,
     cache: Mutex<Cache>,
     /// What `cache` holds, for requests: they never meet the lock.
     held: ArcSwapOption<Held>,
@@ -111,15 +117,15 @@ pub(super) struct Remote {
 
 impl Remote {
     pub(super) fn build(settings: RemoteSettings) -> Result<Remote, EndpointError> {
-        let limits = Limits { reach: settings.reach, insecure_http: settings.insecure_http, ..Limits::default() };
         let endpoint = match &settings.jwks_url {
-            Some(url) => Endpoint::JwksUrl(fetchable(url, &limits)?),
-            None => Endpoint::Discover(fetchable(&discovery::location(&settings.issuer), &limits)?),
+            Some(url) => Endpoint::JwksUrl(fetchable(url, &settings)?),
+            None => Endpoint::Discover(fetchable(&discovery::location(&settings.issuer), &settings)?),
         };
         Ok(Remote {
             endpoint,
-            limits,
-            allowed_hosts: settings.allowed_hosts,
+            insecure_http: settings.insecure_http,
+            key_hosts: settings.key_hosts,
+            known_hosts: settings.known_hosts,
             cache: Mutex::new(Cache::new(settings.times, settings.algorithms)),
             held: ArcSwapOption::empty(),
             order: Notify::new(),
@@ -131,12 +137,16 @@ impl Remote {
         &self.endpoint
     }
 
-    pub(super) fn limits(&self) -> &Limits {
-        &self.limits
+    /// The bounds of a fetch from there: private addresses only of hosts the operator vouches for.
+    pub(super) fn limits(&self, url: &Url) -> Limits {
+        let vouched = self.key_hosts.iter().any(|host| url.host_str() == Some(host));
+        let reach = if vouched { Reach::Any } else { Reach::Public };
+        Limits { reach, insecure_http: self.insecure_http, ..Limits::default() }
     }
 
-    pub(super) fn allowed_hosts(&self) -> &[String] {
-        &self.allowed_hosts
+    /// May the discovery document send us to this host for the keys?
+    pub(super) fn may_lead_to(&self, host: &str) -> bool {
+        self.key_hosts.iter().chain(&self.known_hosts).any(|known| known == host)
     }
 
     /// Order a fetch, or join the running one, and wait for its end. Dropping the future cancels nothing.
@@ -215,14 +225,26 @@ impl Remote {
     }
 }
 
-fn fetchable(text: &str, limits: &Limits) -> Result<Url, EndpointError> {
+fn fetchable(text: &str, settings: &RemoteSettings) -> Result<Url, EndpointError> {
     let url = Url::parse(text).map_err(|_| EndpointError::NotAUrl(text.to_owned()))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(EndpointError::Credentials);
     }
     match url.scheme() {
-        "https" => Ok(url),
-        "http" if limits.insecure_http => Ok(url),
-        _ => Err(EndpointError::NotHttps(text.to_owned())),
+        "https" => {}
+        "http" if settings.insecure_http => {}
+        _ => return Err(EndpointError::NotHttps(text.to_owned())),
     }
+    // What a name resolves to is judged when it is dialled; an address can be judged now.
+    let address = match url.host() {
+        Some(Host::Ipv4(address)) => Some(address.into()),
+        Some(Host::Ipv6(address)) => Some(address.into()),
+        Some(Host::Domain(_)) | None => None,
+    };
+    let host = url.host_str().unwrap_or_default();
+    let private = host == "localhost" || address.is_some_and(|address| !is_public(address));
+    if private && !settings.key_hosts.iter().any(|known| known == host) {
+        return Err(EndpointError::Private(host.to_owned()));
+    }
+    Ok(url)
 }

@@ -69,9 +69,19 @@ pub struct Jwt {
     /// Take tokens that are bound to a key (`cnf`) though nobody here sees the proof of it.
     #[serde(default)]
     pub insecure_bound_tokens: bool,
-    /// Allow `http://` key URLs and private key addresses, for tests and loopback providers.
+    /// Hosts you vouch for: keys may be fetched from there although their addresses are private, or although the
+    /// issuer is elsewhere.
     #[serde(default)]
-    pub insecure_key_url: bool,
+    pub key_hosts: Option<At<OneOrMany<At<String>>>>,
+    /// From one fetch of the keys to the next. Default: `10m`.
+    #[serde(default)]
+    pub refresh: Option<At<String>>,
+    /// How long keys are used while no newer ones can be fetched. Default: `24h`.
+    #[serde(default)]
+    pub max_stale: Option<At<String>>,
+    /// Fetch keys over `http://`.
+    #[serde(default)]
+    pub insecure_http: bool,
 }
 
 /// The kinds of token taken.

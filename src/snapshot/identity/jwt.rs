@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
+use jiff::SignedDuration;
+use url::Url;
+
 use crate::authn::TokenPlace;
+use crate::authn::jwks::EndpointError;
 use crate::authn::jwks::KeySet;
 use crate::authn::jwks::Keys;
 use crate::authn::jwks::RemoteSettings;
@@ -22,7 +26,6 @@ use crate::model::claim_path::ClaimPath;
 use crate::model::problem::Place;
 use crate::model::problem::Problem;
 use crate::model::problem::Problems;
-use crate::outbound::Reach;
 use crate::snapshot::duration;
 
 /// What may be written as `max_lifetime`, in seconds.
@@ -228,6 +231,9 @@ fn keys(
         return None;
     }
     let issuer = &jwt.issuer.value;
+    if jwt.jwks_file.is_some() || jwt.pem_file.is_some() || jwt.secret.is_some() {
+        nothing_is_fetched(jwt, problems);
+    }
     let mut fixed = |place: &Place, set: Result<KeySet, String>| match set {
         Ok(set) => Some(Keys::fixed(name, issuer, set)),
         Err(message) => {
@@ -265,21 +271,70 @@ fn keys(
         };
     }
     let preset = jwt.preset.as_deref().map(|preset| preset_of(*preset));
+    let known_hosts = preset.map(Preset::key_hosts).unwrap_or_default();
     let remote = Keys::remote(RemoteSettings {
         source: name.clone(),
         issuer: issuer.clone(),
         jwks_url: jwt.jwks_url.as_ref().map(|url| url.value.clone()),
-        allowed_hosts: preset
-            .map(Preset::key_hosts)
-            .unwrap_or_default()
-            .iter()
-            .map(|host| (*host).to_owned())
-            .collect(),
-        reach: if jwt.insecure_key_url { Reach::Any } else { Reach::Public },
-        insecure_http: jwt.insecure_key_url,
+        key_hosts: key_hosts(jwt, problems),
+        known_hosts: known_hosts.iter().map(|host| (*host).to_owned()).collect(),
+        insecure_http: jwt.insecure_http,
         algorithms: algorithms.to_vec(),
-        times: Times::default(),
+        times: times(jwt, problems),
     });
     let place = jwt.jwks_url.as_ref().map_or(&jwt.issuer.place, |url| &url.place);
-    remote.map_err(|error| problems.push(Problem::error(place.clone(), "", error.to_string()))).ok()
+    let problem = |error: EndpointError| {
+        let problem = Problem::error(place.clone(), "", error.to_string());
+        match error {
+            EndpointError::Private(host) => problem.help(format!("if that is meant, write `key_hosts: [\"{host}\"]`")),
+            EndpointError::NotHttps(_) => problem.help("write https, or `insecure_http: true` for a test"),
+            EndpointError::NotAUrl(_) | EndpointError::Credentials => problem,
+        }
+    };
+    remote.map_err(|error| problems.push(problem(error))).ok()
+}
+
+/// The hosts vouched for, as they stand in a URL.
+fn key_hosts(jwt: &tree::Jwt, problems: &mut Problems) -> Vec<String> {
+    let mut hosts = Vec::new();
+    for written in jwt.key_hosts.iter().flat_map(|list| list.iter()) {
+        let url = Url::parse(&format!("https://{}/", written.value)).ok();
+        // Whatever is more than a host has moved into another part of the URL, or is no longer what was written.
+        let host = url.as_ref().and_then(Url::host_str).filter(|host| host.eq_ignore_ascii_case(&written.value));
+        match host {
+            Some(host) => hosts.push(host.to_owned()),
+            None => {
+                let message = format!("`{}` is not a host", written.value);
+                let help = "write `sso.corp.test`, `10.1.2.3` or `[2001:db8::1]`, without scheme and port";
+                problems.push(Problem::error(written.place.clone(), "", message).help(help));
+            }
+        }
+    }
+    hosts
+}
+
+fn times(jwt: &tree::Jwt, problems: &mut Problems) -> Times {
+    let times = Times::default();
+    let (minute, day) = (60, 24 * 3600);
+    let refresh = jwt.refresh.as_ref();
+    let refresh = duration::seconds(refresh, "time between fetches", minute..=day, times.refresh.as_secs(), problems);
+    // Staler than that before the next fetch is due, no key would ever be in force for long.
+    let least = refresh.saturating_mul(2).max(5 * minute);
+    let longest = times.max_stale.as_secs().max(least);
+    let max_stale = jwt.max_stale.as_ref();
+    let max_stale = duration::seconds(max_stale, "time to use keys for", least..=7 * day, longest, problems);
+    Times { refresh: SignedDuration::from_secs(refresh), max_stale: SignedDuration::from_secs(max_stale), ..times }
+}
+
+/// What is written about fetching, where nothing is fetched.
+fn nothing_is_fetched(jwt: &tree::Jwt, problems: &mut Problems) {
+    let written = [
+        ("key_hosts", jwt.key_hosts.as_ref().map(|at| &at.place)),
+        ("refresh", jwt.refresh.as_ref().map(|at| &at.place)),
+        ("max_stale", jwt.max_stale.as_ref().map(|at| &at.place)),
+    ];
+    for (key, place) in written.into_iter().filter_map(|(key, place)| Some((key, place?))) {
+        let message = format!("`{key}` says nothing here: the keys of this source are not fetched");
+        problems.push(Problem::error(place.clone(), "", message).help("remove it"));
+    }
 }

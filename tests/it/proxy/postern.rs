@@ -84,7 +84,13 @@ impl Postern {
         if let Some(before) = self.keys.replace(port) {
             change(&self.policy, &Edit::new(&format!("jwks_url: http://127.0.0.1:{before}/keys"), keys));
         } else {
-            change(&self.policy, &Edit::new("jwks_file: jwks.json", format!("{keys}\n      insecure_key_url: true")));
+            change(
+                &self.policy,
+                &Edit::new(
+                    "jwks_file: jwks.json",
+                    format!("{keys}\n      insecure_http: true\n      key_hosts: [127.0.0.1]"),
+                ),
+            );
         }
         self.process = serve(&self.policy);
         self.wait_until("/livez");

@@ -152,7 +152,7 @@ insecure_any_caller: true
 spoof_guard: insecure_report
 client_ip: {from: xff, trusted_hops: [0.0.0.0/0], insecure_any_hop: true}
 identity:
-  people: {jwt: {issuer: 'http://127.0.0.1:1', audience: app, insecure_key_url: true}}
+  people: {jwt: {issuer: 'http://127.0.0.1:1', audience: app, insecure_http: true, key_hosts: [127.0.0.1]}}
   machines: {jwt: {issuer: https://m.test, audience: app, algorithms: [HS256], secret: {env: MACHINES}}}
 hosts: {app.test: {identity: [people, machines], routes: [{path: /**, require: {groups: [people/staff]}}]}}
 ";
@@ -164,7 +164,7 @@ hosts: {app.test: {identity: [people, machines], routes: [{path: /**, require: {
         "insecure_any_caller",
         "client_ip.insecure_any_hop",
         "spoof_guard: insecure_report",
-        "identity.people.jwt.insecure_key_url",
+        "identity.people.jwt.insecure_http",
     ] {
         assert!(metrics.contains(&format!("postern_insecure_switch{{switch=\"{switch}\"}} 1")), "{metrics}");
         let logged =

@@ -17,7 +17,6 @@ use crate::authn::jwt::Algorithm;
 use crate::authn::testing::NOW;
 use crate::authn::testing::Signer;
 use crate::authn::testing::at;
-use crate::outbound::Reach;
 use crate::outbound::Settings;
 
 /// An issuer with a discovery document and a key set that tests change.
@@ -74,7 +73,7 @@ impl Provider {
 
     fn settings(&self) -> RemoteSettings {
         let public = RemoteSettings::new("people", &self.issuer);
-        RemoteSettings { reach: Reach::Any, insecure_http: true, ..public }
+        RemoteSettings { key_hosts: vec!["127.0.0.1".into()], insecure_http: true, ..public }
     }
 }
 
@@ -182,7 +181,8 @@ async fn k02_a_discovery_document_of_another_issuer_leads_nowhere() {
     assert_eq!(task.keys.status().last_error.as_deref(), Some(says));
 
     let trap = Provider::start().await;
-    let away = json!({"issuer": provider.issuer, "jwks_uri": format!("{}/keys", trap.issuer)});
+    let elsewhere = trap.issuer.replace("127.0.0.1", "localhost");
+    let away = json!({"issuer": provider.issuer, "jwks_uri": format!("{elsewhere}/keys")});
     *provider.discovery.lock().expect("lock") = away.to_string();
     assert_eq!(task.fetch("one", NOW + 30).await, FetchOutcome::Failed);
     assert_eq!((provider.fetches(), trap.fetches()), (0, 0));
@@ -199,13 +199,34 @@ async fn a_key_set_address_needs_no_discovery() {
 }
 
 #[tokio::test]
-async fn k02_an_issuer_in_a_private_network_must_be_allowed() {
+async fn k02_discovery_never_leads_to_a_private_host_that_is_not_listed() {
     let provider = Provider::start().await;
-    let (task, first) = Task::start(RemoteSettings { reach: Reach::Public, ..provider.settings() }).await;
+    let port = provider.issuer.rsplit_once(':').expect("a port").1;
+    for (jwks_uri, says) in [
+        (format!("http://localhost:{port}/keys"), "neither the issuer's host nor one of `key_hosts`"),
+        (format!("http://127.0.0.2:{port}/keys"), "neither the issuer's host nor one of `key_hosts`"),
+        (format!("http://user@127.0.0.1:{port}/keys"), "a user name or password"),
+        ("http://169.254.169.254/latest/meta-data".to_owned(), "neither the issuer's host nor one of `key_hosts`"),
+        ("file:///etc/passwd".to_owned(), "neither the issuer's host nor one of `key_hosts`"),
+    ] {
+        *provider.discovery.lock().expect("lock") =
+            json!({"issuer": provider.issuer, "jwks_uri": jwks_uri}).to_string();
+        let (task, first) = Task::start(provider.settings()).await;
+        assert_eq!(first, FetchOutcome::Failed, "{jwks_uri}");
+        let error = task.keys.status().last_error.expect("an error");
+        assert!(error.contains(says), "{jwks_uri}: {error}");
+    }
+    // A host that only the provider's preset knows must be public; one that is listed need not be.
+    let elsewhere = json!({"issuer": provider.issuer, "jwks_uri": format!("http://localhost:{port}/keys")});
+    *provider.discovery.lock().expect("lock") = elsewhere.to_string();
+    let known = RemoteSettings { known_hosts: vec!["localhost".into()], ..provider.settings() };
+    let (task, first) = Task::start(known).await;
     assert_eq!(first, FetchOutcome::Failed);
-    let says = "`127.0.0.1` is not a public address, and only those may be reached";
-    assert_eq!(task.keys.status().last_error.as_deref(), Some(says));
+    let says = "`localhost` has no public address, and only those may be reached unless the host is listed";
+    assert!(task.keys.status().last_error.is_some_and(|error| error.ends_with(says)));
     assert_eq!(provider.fetches(), 0);
+    let listed = RemoteSettings { key_hosts: vec!["127.0.0.1".into(), "localhost".into()], ..provider.settings() };
+    assert_eq!(Task::start(listed).await.1, FetchOutcome::Fresh);
 }
 
 #[tokio::test]
@@ -219,23 +240,32 @@ async fn fixed_keys_have_nothing_to_run() {
 
 #[test]
 fn addresses_that_cannot_be_fetched_are_refused_at_build() {
-    let build = |issuer: &str, jwks_url: Option<&str>, insecure_http| {
+    let build = |issuer: &str, jwks_url: Option<&str>, insecure_http, key_hosts: &[&str]| {
         let settings = RemoteSettings {
             jwks_url: jwks_url.map(str::to_owned),
             insecure_http,
+            key_hosts: key_hosts.iter().map(|host| (*host).to_owned()).collect(),
             ..RemoteSettings::new("people", issuer)
         };
         Keys::remote(settings).map(|_| ()).map_err(|error| error.to_string())
     };
-    assert_eq!(build("https://sso.test", None, false), Ok(()));
-    assert_eq!(build("http://sso.test", None, true), Ok(()));
-    assert_eq!(build("anything", Some("https://sso.test/keys"), false), Ok(()));
+    assert_eq!(build("https://sso.test", None, false, &[]), Ok(()));
+    assert_eq!(build("http://sso.test", None, true, &[]), Ok(()));
+    assert_eq!(build("anything", Some("https://sso.test/keys"), false, &[]), Ok(()));
     for (issuer, jwks_url, says) in [
         ("http://sso.test", None, "`http://sso.test/.well-known/openid-configuration` is not https"),
         ("sso", None, "`sso/.well-known/openid-configuration` is not a URL"),
         ("https://sso.test", Some("ftp://sso.test/keys"), "`ftp://sso.test/keys` is not https"),
         ("https://sso.test", Some("https://a:b@sso.test"), "a URL with a user name or password is not fetched"),
+        ("https://localhost", None, "`localhost` is in a private network"),
+        ("https://10.0.0.1", None, "`10.0.0.1` is in a private network"),
+        ("https://0x7f.1", None, "`127.0.0.1` is in a private network"),
+        ("https://[::1]:8443", None, "`[::1]` is in a private network"),
+        ("https://[::ffff:10.0.0.1]", None, "`[::ffff:a00:1]` is in a private network"),
     ] {
-        assert_eq!(build(issuer, jwks_url, false), Err(says.to_owned()));
+        assert_eq!(build(issuer, jwks_url, false, &[]), Err(says.to_owned()));
     }
+    assert_eq!(build("https://10.0.0.1", None, false, &["10.0.0.1"]), Ok(()));
+    assert_eq!(build("https://[::1]", None, false, &["[::1]"]), Ok(()));
+    assert!(build("https://10.0.0.1", None, false, &["10.0.0.2"]).is_err());
 }
