@@ -116,7 +116,7 @@ impl JwtSettings {
 /// One issuer's tokens.
 #[derive(Debug)]
 pub struct JwtSource {
-    settings: JwtSettings,
+    settings: Box<JwtSettings>,
     issuer: Arc<str>,
 }
 
@@ -162,7 +162,7 @@ impl JwtSource {
             return Err(JwtError::NoKeyFor(*first));
         }
         let issuer = issuer.as_str().into();
-        Ok(JwtSource { settings, issuer })
+        Ok(JwtSource { settings: Box::new(settings), issuer })
     }
 
     /// Exactly what `iss` must be.
