@@ -8,6 +8,7 @@
 //! | [`policy`] | the decision: hosts, routes, conditions, identity headers, denials |
 //! | [`dialect`] | wire to model and back, one proxy a file |
 //! | [`outbound`] | the one HTTP client: deadlines, size limits, no redirects |
+//! | [`storage`] | the one writer of files: what outlives the process |
 //! | [`authn`] | who is asking: tokens, and the keys of their issuers |
 //! | [`assertion`] | signed statements of who the caller is, for applications |
 //! | [`telemetry`] | one record a decision, seen as counters and a log line; the clock |
@@ -28,4 +29,5 @@ pub mod outbound;
 pub mod policy;
 pub mod server;
 pub mod snapshot;
+pub mod storage;
 pub mod telemetry;

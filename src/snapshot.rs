@@ -13,10 +13,12 @@ mod network;
 mod overlap;
 mod role;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use crate::assertion::Assertions;
 use crate::authn::Source;
@@ -46,6 +48,8 @@ use crate::policy::host::HostPattern;
 use crate::policy::host::HostTable;
 use crate::policy::spoof::SpoofGuard;
 use crate::policy::spoof::SpoofMode;
+use crate::storage::Folder;
+use crate::storage::Storage;
 
 /// Everything that answers requests, built from one configuration. Requests hold one for their whole walk.
 #[derive(Debug)]
@@ -57,6 +61,8 @@ pub struct Snapshot {
     pub keys: Vec<Arc<Keys>>,
     /// Signs what applications are told, where the policy asks for it.
     pub assertions: Option<Assertions>,
+    /// The folder for what outlives the process.
+    pub state_dir: Option<PathBuf>,
     pub listen: Listen,
     pub callers: Arc<Callers>,
     /// SHA-256 of the files it was built from.
@@ -66,7 +72,8 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Fetch the keys of every issuer that publishes them, now and then again, until `stop`.
+    /// Fetch the keys of every issuer that publishes them, now and then again, until `stop`. Until the first fetch,
+    /// those that an earlier process kept in the state folder are used; when this returns, they are in force.
     pub fn keep_keys_fresh(
         &self,
         now: impl Fn() -> Timestamp + Clone + Send + Sync + 'static,
@@ -77,10 +84,29 @@ impl Snapshot {
             return Ok(());
         }
         let client = Client::new(&outbound::Settings::default())?;
+        let storage = self.open_storage();
         for keys in remote {
-            tokio::spawn(jwks::run(keys, client.clone(), now.clone(), stop.clone().cancelled_owned()));
+            match &storage {
+                Some(storage) => keys.keep_in(storage, now()),
+                None if self.state_dir.is_some() => keys.not_kept(),
+                None => {}
+            }
+            let stop = stop.clone().cancelled_owned();
+            tokio::spawn(jwks::run(keys, client.clone(), now.clone(), stop));
         }
         Ok(())
+    }
+
+    /// The state folder; without it we serve all the same.
+    fn open_storage(&self) -> Option<Arc<dyn Storage>> {
+        match Folder::open(self.state_dir.as_deref()?) {
+            Ok(folder) => Some(Arc::new(folder)),
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+                warn!(error = %format_args!("{error}{cause}"), "the state folder cannot be used, so nothing is kept");
+                None
+            }
+        }
     }
 
     /// How the keys of every issuer stand.
@@ -131,6 +157,7 @@ struct Parts {
     address: AddressRule,
     callers: Callers,
     listen: Listen,
+    state_dir: Option<PathBuf>,
 }
 
 fn parts(config: &tree::Config, surroundings: &Surroundings<'_>, problems: &mut Problems) -> Parts {
@@ -147,12 +174,13 @@ fn parts(config: &tree::Config, surroundings: &Surroundings<'_>, problems: &mut 
     headers.assertion = assertions.as_ref().map(|assertions| assertions.header().clone());
     let address = listen::address_rule(&config.client_ip, hops, &headers.owned(), problems);
     let (callers, listen) = (listen::callers(config, problems), listen::listen(&config.listen, problems));
-    Parts { names, blocks, headers, assertions, address, callers, listen }
+    let state_dir = state_dir(config, problems);
+    Parts { names, blocks, headers, assertions, address, callers, listen, state_dir }
 }
 
 impl Parts {
     fn assemble(self, config: &tree::Config, digest: &str) -> Snapshot {
-        let Parts { names, blocks, headers, assertions, address, callers, listen } = self;
+        let Parts { names, blocks, headers, assertions, address, callers, listen, state_dir } = self;
         let mode = match config.spoof_guard.as_deref().copied().unwrap_or_default() {
             tree::SpoofGuard::Refuse => SpoofMode::Refuse,
             tree::SpoofGuard::Strip => SpoofMode::Strip,
@@ -165,6 +193,7 @@ impl Parts {
             sources: names.source_lists(),
             keys: names.identities.keys(),
             assertions,
+            state_dir,
             listen,
             callers: Arc::new(callers),
             digest: digest.into(),
@@ -197,6 +226,17 @@ impl Names {
     fn source_lists(&self) -> Vec<Vec<Arc<Source>>> {
         self.lists.iter().map(|list| list.iter().filter_map(|name| self.identities.source(name)).collect()).collect()
     }
+}
+
+/// Relative to what? The policy may lie where nothing can be written, and the process may start anywhere.
+fn state_dir(config: &tree::Config, problems: &mut Problems) -> Option<PathBuf> {
+    let written = config.state_dir.as_ref()?;
+    let path = PathBuf::from(&written.value);
+    if !path.is_absolute() {
+        let message = format!("`{}` is not an absolute path", written.value);
+        problems.push(Problem::error(written.place.clone(), "", message).help("write `/var/lib/postern`"));
+    }
+    Some(path)
 }
 
 /// The weakening switches that are on.

@@ -2,6 +2,7 @@
 
 mod cache;
 mod discovery;
+mod kept;
 mod key;
 mod pem;
 mod refresh;
@@ -14,8 +15,12 @@ use std::future::Future;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tracing::info;
+use tracing::warn;
 
+use crate::authn::jwks::kept::Kept;
 use crate::model::key_status::KeyStatus;
+use crate::storage::Storage;
 use remote::Remote;
 
 pub use cache::Times;
@@ -103,6 +108,52 @@ impl Keys {
                 Some(fetch) => fetch.await,
                 None => FetchOutcome::Fresh,
             }
+        }
+    }
+
+    /// Keep a copy of what is fetched from now on, and use the keys that an earlier process kept there until newer ones
+    /// are fetched. Anything wrong with those is logged, and they are left alone. Waits for the disk.
+    pub fn keep_in(&self, storage: &Arc<dyn Storage>, now: Timestamp) {
+        let Some(remote) = self.as_remote() else { return };
+        remote.keep_in(storage);
+        let name = kept::name(&self.issuer, remote.address());
+        let file = match storage.load(&name) {
+            Ok(Some(file)) => file,
+            Ok(None) => return,
+            Err(error) => {
+                warn!(keys.issuer = %self.issuer, file = %name, error = %error, "kept keys are ignored");
+                return;
+            }
+        };
+        match Kept::read(&file, &self.issuer, remote.address(), remote.max_stale(), now) {
+            Ok((set, fetched)) => {
+                remote.restored(set, fetched);
+                info!(keys.issuer = %self.issuer, fetched_at = %fetched, "the keys of an earlier run are used until they are fetched");
+            }
+            Err(error) => warn!(keys.issuer = %self.issuer, file = %name, error = %error, "kept keys are ignored"),
+        }
+    }
+
+    /// Keep a document that was fetched and is in force. Waits for the disk.
+    fn keep(&self, storage: &dyn Storage, document: &[u8], fetched: Timestamp) {
+        let Some(remote) = self.as_remote() else { return };
+        let Some(kept) = Kept::new(&self.issuer, remote.address(), fetched, document) else { return };
+        let saved = match kept.to_file() {
+            Ok(file) => {
+                storage.save(&kept::name(&self.issuer, remote.address()), &file).map_err(|error| error.to_string())
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = saved {
+            remote.not_kept();
+            warn!(keys.issuer = %self.issuer, error = %error, "the keys could not be kept for the next start");
+        }
+    }
+
+    /// Storage was asked for, and there is none.
+    pub fn not_kept(&self) {
+        if let Some(remote) = self.as_remote() {
+            remote.not_kept();
         }
     }
 

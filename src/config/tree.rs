@@ -51,6 +51,9 @@ pub struct Config {
     /// Accept a caller list that holds every address.
     #[serde(default)]
     pub insecure_any_caller: bool,
+    /// A folder of our own, for what outlives the process: the last good keys of issuers. Default: nothing is kept.
+    #[serde(default)]
+    pub state_dir: Option<At<String>>,
     /// How the client's address is found.
     #[serde(default)]
     pub client_ip: ClientIp,

@@ -23,6 +23,8 @@ pub struct KeyStatus {
     pub failed_fetches: u64,
     /// How often the set in force was exchanged for another.
     pub changes: u64,
+    /// How often they could not be kept for the next start.
+    pub not_kept: u64,
     /// Failed fetches since the last good one.
     pub failures: u32,
     /// What the last failed fetch said, until one succeeds.

@@ -87,6 +87,7 @@ fn every_mistake_is_said_at_its_line() {
         ("networks: {n: {env: BLANK}}\n".to_owned(), "2: environment variable `BLANK` is unset or blank: the private ranges is used"),
         ("networks: {n: [0.0.0.0/0]}\n".to_owned(), "2: network `n` holds every address"),
         ("callers: [0.0.0.0/0]\n".to_owned(), "2: everyone may ask: anybody who reaches the port can learn and probe the policy"),
+        ("state_dir: var/postern\n".to_owned(), "2: `var/postern` is not an absolute path"),
         ("callers: [nobody]\n".to_owned(), "2: `nobody` is not a caller"),
         ("client_ip: {trusted_hops: [10.0.0.0/8]}\n".to_owned(), "2: `trusted_hops` says nothing here: only `from: xff` and `from: forwarded` walk over hops"),
         ("client_ip: {from: xff, trusted_hops: ['::/0']}\n".to_owned(), "2: every address is a trusted hop: clients can then state any address they like"),

@@ -5,16 +5,17 @@ use std::path::Path;
 use std::path::PathBuf;
 
 /// Every room, and the rooms it may use besides itself.
-const ROOMS: [(&str, &[&str]); 12] = [
+const ROOMS: [(&str, &[&str]); 13] = [
     ("model", &[]),
     ("policy", &["model"]),
     ("dialect", &["model"]),
     ("outbound", &["model"]),
-    ("authn", &["model", "outbound"]),
+    ("storage", &["model"]),
+    ("authn", &["model", "outbound", "storage"]),
     ("assertion", &["model"]),
     ("telemetry", &["model"]),
     ("config", &["model"]),
-    ("snapshot", &["model", "policy", "outbound", "authn", "assertion", "config"]),
+    ("snapshot", &["model", "policy", "outbound", "storage", "authn", "assertion", "config"]),
     ("engine", &["model", "policy", "authn", "assertion", "telemetry", "snapshot"]),
     ("server", &["model", "dialect", "telemetry", "snapshot", "engine"]),
     (

@@ -9,6 +9,7 @@ mod address;
 mod failure;
 mod host;
 mod identity;
+mod keys;
 mod listener;
 mod target;
 

@@ -159,7 +159,7 @@ impl Cache {
         self.activity = Activity::Idle;
         let set = match outcome {
             Ok(set) if set.keys().is_empty() => Err(empty(&set)),
-            Ok(set) if !self.wanted.is_empty() && !self.wanted.iter().any(|algorithm| set.serves(*algorithm)) => {
+            Ok(set) if !self.is_useful(&set) => {
                 Err("the key set has no key for any algorithm of the source".to_owned())
             }
             other => other,
@@ -197,6 +197,13 @@ impl Cache {
         self.held = Some(Arc::new(Held { set, fetched, max_stale: self.times.max_stale }));
     }
 
+    /// Keys of an earlier process, unless there are newer ones. They count as fetched when that process fetched them.
+    pub(super) fn restored(&mut self, set: KeySet, fetched: Timestamp) {
+        if self.held.is_none() && self.is_useful(&set) {
+            self.hold(set, fetched);
+        }
+    }
+
     /// The task that fetched is gone without an end; the next step starts anew.
     pub(super) fn abandoned(&mut self) {
         self.activity = Activity::Idle;
@@ -214,6 +221,15 @@ impl Cache {
     /// What was fetched so far.
     pub(super) fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// The longest use of a set.
+    pub(super) fn max_stale(&self) -> SignedDuration {
+        self.times.max_stale
+    }
+
+    fn is_useful(&self, set: &KeySet) -> bool {
+        self.wanted.is_empty() || self.wanted.iter().any(|algorithm| set.serves(*algorithm))
     }
 
     /// When the next fetch is due, unless it is due already.

@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use tracing::info;
 use tracing::warn;
@@ -20,6 +21,7 @@ use crate::authn::jwks::set::KeySet;
 use crate::authn::jwks::set::KeySetError;
 use crate::outbound::Client;
 use crate::outbound::OutboundError;
+use crate::storage::Storage;
 
 /// The longest sleep, so that a clock set forward is noticed.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
@@ -35,7 +37,8 @@ enum FetchError {
     KeySet(#[from] KeySetError),
 }
 
-/// Keep the keys of one issuer fresh until `shutdown` ends. Returns at once for keys that are not fetched.
+/// Keep the keys of one issuer fresh until `shutdown` ends, and a copy of them where [`Keys::keep_in`] says. Returns at
+/// once for keys that are not fetched.
 pub async fn run(
     keys: Arc<Keys>,
     client: Client,
@@ -44,6 +47,7 @@ pub async fn run(
 ) {
     let Some(remote) = keys.as_remote() else { return };
     remote.abandoned();
+    let mut saving = Saving::default();
     let work = async {
         loop {
             match remote.step(now()) {
@@ -57,7 +61,15 @@ pub async fn run(
                 Step::Fetch => {
                     let outcome = fetch(&keys, remote, &client).await;
                     report(&keys, &outcome);
-                    remote.finished(outcome.map_err(|error| error.to_string()), now(), random());
+                    let (document, outcome) = match outcome {
+                        Ok((set, document)) => (Some(document), Ok(set)),
+                        Err(error) => (None, Err(error.to_string())),
+                    };
+                    let fetched = now();
+                    let good = remote.finished(outcome, fetched, random());
+                    if let (true, Some(document), Some(storage)) = (good, document, remote.storage()) {
+                        saving.save(&keys, storage, document, fetched);
+                    }
                 }
             }
         }
@@ -69,7 +81,26 @@ pub async fn run(
     }
 }
 
-async fn fetch(keys: &Keys, remote: &Remote, client: &Client) -> Result<KeySet, FetchError> {
+/// The copy that is being written. Fetching never waits for a disk.
+#[derive(Default)]
+struct Saving {
+    last: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Saving {
+    fn save(&mut self, keys: &Arc<Keys>, storage: &Arc<dyn Storage>, document: Bytes, fetched: Timestamp) {
+        if self.last.as_ref().is_some_and(|last| !last.is_finished()) {
+            keys.not_kept();
+            warn!(keys.issuer = %keys.issuer(), "the keys are not kept: the last copy is still being written");
+            return;
+        }
+        let (keys, storage) = (Arc::clone(keys), Arc::clone(storage));
+        self.last = Some(tokio::task::spawn_blocking(move || keys.keep(&*storage, &document, fetched)));
+    }
+}
+
+/// A set, and the document it was read from.
+async fn fetch(keys: &Keys, remote: &Remote, client: &Client) -> Result<(KeySet, Bytes), FetchError> {
     let location: Url = match remote.endpoint() {
         Endpoint::JwksUrl(url) => url.clone(),
         Endpoint::Discover(url) => {
@@ -77,12 +108,13 @@ async fn fetch(keys: &Keys, remote: &Remote, client: &Client) -> Result<KeySet, 
             discovery::jwks_uri(&document, keys.issuer(), url, |host| remote.may_lead_to(host))?
         }
     };
-    Ok(KeySet::parse(&client.get(&location, &remote.limits(&location)).await?)?)
+    let document = client.get(&location, &remote.limits(&location)).await?;
+    Ok((KeySet::parse(&document)?, document))
 }
 
-fn report(keys: &Keys, outcome: &Result<KeySet, FetchError>) {
+fn report(keys: &Keys, outcome: &Result<(KeySet, Bytes), FetchError>) {
     match outcome {
-        Ok(set) => {
+        Ok((set, _)) => {
             for key in set.left_out() {
                 info!(keys.issuer = %keys.issuer(), key = %key, "a published key is left out");
             }

@@ -4,9 +4,13 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
+use std::sync::OnceLock;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 
 use arc_swap::ArcSwapOption;
+use jiff::SignedDuration;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::sync::watch;
@@ -25,6 +29,7 @@ use crate::model::key_status::KeyStatus;
 use crate::outbound::Limits;
 use crate::outbound::Reach;
 use crate::outbound::is_public;
+use crate::storage::Storage;
 
 /// What remote keys are built from.
 #[derive(Clone, Debug)]
@@ -113,6 +118,9 @@ pub(super) struct Remote {
     held: ArcSwapOption<Held>,
     order: Notify,
     finishes: watch::Sender<Finish>,
+    /// How often the keys could not be kept for the next start.
+    not_kept: AtomicU64,
+    storage: OnceLock<Arc<dyn Storage>>,
 }
 
 impl Remote {
@@ -130,11 +138,45 @@ impl Remote {
             held: ArcSwapOption::empty(),
             order: Notify::new(),
             finishes: watch::Sender::new(Finish::default()),
+            not_kept: AtomicU64::new(0),
+            storage: OnceLock::new(),
         })
     }
 
     pub(super) fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// The address that was configured or follows from the issuer.
+    pub(super) fn address(&self) -> &str {
+        match &self.endpoint {
+            Endpoint::Discover(url) | Endpoint::JwksUrl(url) => url.as_str(),
+        }
+    }
+
+    pub(super) fn max_stale(&self) -> SignedDuration {
+        self.cache().max_stale()
+    }
+
+    /// Where a copy of what is fetched is kept.
+    pub(super) fn storage(&self) -> Option<&Arc<dyn Storage>> {
+        self.storage.get()
+    }
+
+    /// Keep it there. Keys that are kept already stay where they are.
+    pub(super) fn keep_in(&self, storage: &Arc<dyn Storage>) {
+        let _where_it_is_kept = self.storage.get_or_init(|| Arc::clone(storage));
+    }
+
+    /// Put the keys of an earlier process in force.
+    pub(super) fn restored(&self, set: KeySet, fetched: Timestamp) {
+        let mut cache = self.cache();
+        cache.restored(set, fetched);
+        self.held.store(cache.held());
+    }
+
+    pub(super) fn not_kept(&self) {
+        self.not_kept.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The bounds of a fetch from there: private addresses only of hosts the operator vouches for.
@@ -187,12 +229,13 @@ impl Remote {
         self.cache().abandoned();
     }
 
-    /// Enter the end of a fetch. A new set is in force before those who wait for it are woken.
-    pub(super) fn finished(&self, outcome: Result<KeySet, String>, now: Timestamp, random: u32) {
+    /// Enter the end of a fetch. A new set is in force before those who wait for it are woken. Says whether it is.
+    pub(super) fn finished(&self, outcome: Result<KeySet, String>, now: Timestamp, random: u32) -> bool {
         let mut cache = self.cache();
         let good = cache.finished(outcome, now, random);
         self.held.store(cache.held());
         self.finishes.send_replace(Finish { good });
+        good
     }
 
     /// The set in force, unless it is too old.
@@ -215,6 +258,7 @@ impl Remote {
             good_fetches: counts.good,
             failed_fetches: counts.failed,
             changes: counts.changes,
+            not_kept: self.not_kept.load(Ordering::Relaxed),
             failures,
             last_error: last_error.map(str::to_owned),
         }

@@ -74,7 +74,12 @@ async fn d1_rapid_resets_and_endless_headers_are_cut_off() {
 }
 
 /// A policy and its process.
-fn serve(policy: &str, limit: &str, arguments: &str, environment: &[(&str, &str)]) -> (Process, [u16; 3], TempDir) {
+pub(super) fn serve(
+    policy: &str,
+    limit: &str,
+    arguments: &str,
+    environment: &[(&str, &str)],
+) -> (Process, [u16; 3], TempDir) {
     let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a scratch folder");
     let [grpc, http, admin] = [ports::free(), ports::free(), ports::free()];
     let listen =
@@ -90,7 +95,7 @@ fn serve(policy: &str, limit: &str, arguments: &str, environment: &[(&str, &str)
 }
 
 /// GET with further header lines.
-fn ask(port: u16, path: &str, headers: &str) -> Option<(u16, String)> {
+pub(super) fn ask(port: u16, path: &str, headers: &str) -> Option<(u16, String)> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: postern\r\n{headers}\r\n");
     client::send(port, request.as_bytes()).ok().map(|reply| (reply.status, reply.body))
 }

@@ -1,5 +1,8 @@
 //! The background task against a real small issuer on loopback.
 
+mod hostile;
+mod kept;
+
 use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
@@ -93,12 +96,15 @@ struct Task {
 impl Task {
     /// Start the task. The order placed first is answered by the task's first fetch.
     async fn start(settings: RemoteSettings) -> (Task, FetchOutcome) {
-        let keys = Arc::new(Keys::remote(settings).expect("keys"));
-        let clock = Arc::new(Mutex::new(NOW));
+        Task::start_with(Arc::new(Keys::remote(settings).expect("keys")), NOW).await
+    }
+
+    async fn start_with(keys: Arc<Keys>, second: i64) -> (Task, FetchOutcome) {
+        let clock = Arc::new(Mutex::new(second));
         let (stop, stopped) = oneshot::channel::<()>();
         let client = Client::new(&Settings::default()).expect("a client");
         let reads = clock.clone();
-        let first = keys.fetch_now(Some("one"), at(NOW));
+        let first = keys.fetch_now(None, at(second));
         let ended = tokio::spawn(run(keys.clone(), client, move || at(*reads.lock().expect("lock")), async {
             let _ = stopped.await;
         }));
