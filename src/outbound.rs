@@ -7,6 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use bytes::BytesMut;
+use http::HeaderMap;
+use http::HeaderValue;
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
 use url::Host;
 use url::Url;
 
@@ -72,6 +76,24 @@ pub enum OutboundError {
     },
 }
 
+/// What is asked.
+pub enum Asked {
+    Get,
+    /// A POST of this `application/x-www-form-urlencoded` text.
+    Form(String),
+}
+
+const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
+
+/// What came back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// Never a redirect.
+    pub status: StatusCode,
+    /// Read only with status 200; empty otherwise.
+    pub body: Bytes,
+}
+
 /// The client. Cloning shares the connections.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -94,12 +116,30 @@ impl Client {
 
     /// Fetch one URL whole. Only status 200 is an answer.
     pub async fn get(&self, url: &Url, limits: &Limits) -> Result<Bytes, OutboundError> {
+        match self.ask(url, Asked::Get, HeaderMap::new(), limits).await? {
+            Reply { status: StatusCode::OK, body } => Ok(body),
+            Reply { status, .. } => Err(OutboundError::Status { url: url.to_string(), status: status.as_u16() }),
+        }
+    }
+
+    /// Ask, and hear whatever status the answer has. Only an answer of status 200 comes with its body.
+    pub async fn ask(
+        &self,
+        url: &Url,
+        asked: Asked,
+        headers: HeaderMap,
+        limits: &Limits,
+    ) -> Result<Reply, OutboundError> {
         self.admit(url, limits)?;
         let client = match limits.reach {
             Reach::Public => &self.public,
             Reach::Any => &self.any,
         };
-        match tokio::time::timeout(limits.total, fetch(client, url, limits.size)).await {
+        let request = match asked {
+            Asked::Get => client.get(url.clone()),
+            Asked::Form(form) => client.post(url.clone()).header(CONTENT_TYPE, FORM).body(form),
+        };
+        match tokio::time::timeout(limits.total, exchange(request.headers(headers), url, limits.size)).await {
             Ok(answer) => answer,
             Err(_) => Err(OutboundError::TooSlow { url: url.to_string(), total: limits.total }),
         }
@@ -156,7 +196,7 @@ fn builder(settings: &Settings, has_roots: bool) -> Result<reqwest::ClientBuilde
         .referer(false)
         .no_proxy()
         .connect_timeout(Duration::from_secs(3))
-        .pool_max_idle_per_host(1)
+        .pool_max_idle_per_host(8)
         .pool_idle_timeout(Duration::from_secs(30));
     if !has_roots {
         builder = builder.tls_certs_only([]);
@@ -167,16 +207,16 @@ fn builder(settings: &Settings, has_roots: bool) -> Result<reqwest::ClientBuilde
     Ok(builder)
 }
 
-async fn fetch(client: &reqwest::Client, url: &Url, size: usize) -> Result<Bytes, OutboundError> {
+async fn exchange(request: reqwest::RequestBuilder, url: &Url, size: usize) -> Result<Reply, OutboundError> {
     let failed = |error: reqwest::Error| failed(url, error);
     let too_large = || OutboundError::TooLarge { url: url.to_string(), size };
-    let mut response = client.get(url.clone()).send().await.map_err(failed)?;
+    let mut response = request.send().await.map_err(failed)?;
     let status = response.status();
     if status.is_redirection() {
         return Err(OutboundError::Redirect { url: url.to_string(), status: status.as_u16() });
     }
-    if status != http::StatusCode::OK {
-        return Err(OutboundError::Status { url: url.to_string(), status: status.as_u16() });
+    if status != StatusCode::OK {
+        return Ok(Reply { status, body: Bytes::new() });
     }
     if response.content_length().is_some_and(|length| length > size as u64) {
         return Err(too_large());
@@ -188,7 +228,7 @@ async fn fetch(client: &reqwest::Client, url: &Url, size: usize) -> Result<Bytes
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(body.freeze())
+    Ok(Reply { status, body: body.freeze() })
 }
 
 fn failed(url: &Url, error: reqwest::Error) -> OutboundError {

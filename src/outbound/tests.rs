@@ -82,6 +82,33 @@ async fn other_statuses_are_errors() {
 }
 
 #[tokio::test]
+async fn a_form_is_posted_and_any_status_but_a_redirect_is_heard() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let url = Url::parse(&format!("http://{}/x", listener.local_addr().expect("address"))).expect("url");
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        let mut request = Vec::new();
+        while !request.ends_with(b"token=a%2Bb") {
+            let mut buffer = [0; 1024];
+            let length = stream.read(&mut buffer).await.expect("a request");
+            assert_ne!(length, 0, "{}", String::from_utf8_lossy(&request));
+            request.extend_from_slice(&buffer[..length]);
+        }
+        let _ = stream.write_all(b"HTTP/1.1 401 x\r\ncontent-length: 4\r\n\r\noops").await;
+        String::from_utf8(request).expect("text").to_ascii_lowercase()
+    });
+    let client = Client::new(&Settings::default()).expect("client");
+    let headers = HeaderMap::from_iter([(http::header::AUTHORIZATION, HeaderValue::from_static("Basic eDp5"))]);
+    let reply = client.ask(&url, Asked::Form("token=a%2Bb".to_owned()), headers, &near()).await.expect("a reply");
+    assert_eq!(reply, Reply { status: StatusCode::UNAUTHORIZED, body: Bytes::new() });
+    let request = server.await.expect("a request");
+    assert!(request.starts_with("post /x http/1.1\r\n"), "{request}");
+    for line in ["content-type: application/x-www-form-urlencoded", "authorization: basic edp5", "content-length: 11"] {
+        assert!(request.contains(&format!("{line}\r\n")), "{request}");
+    }
+}
+
+#[tokio::test]
 async fn k02_plain_http_private_targets_and_credentials_are_refused() {
     let url = serve(answer("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n", b"trap"), false).await;
     let guarded = Limits { insecure_http: true, ..Limits::default() };
