@@ -3,6 +3,7 @@
 
 pub mod certificate;
 mod choice;
+pub mod introspection;
 mod json;
 pub mod jwks;
 pub mod jwt;
@@ -89,6 +90,7 @@ pub fn authenticate(
     let verdict = match credential {
         Credential::Jwt(jwt, token) => jwt.verify(token, now, answers.of(&source.name), notes),
         Credential::Certificate(certificate, stated) => certificate.verify(&stated, now, notes),
+        Credential::Opaque(provider, token) => provider.verify(token, now, answers.of(&source.name), notes),
     };
     match verdict {
         Verdict::Verified(identity) => Attempt::Verified(identity),

@@ -8,6 +8,7 @@ pub mod dialect;
 pub mod header;
 pub mod host;
 pub mod identity;
+pub mod introspection_status;
 pub mod key_status;
 pub mod listen;
 pub mod network;

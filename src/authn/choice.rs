@@ -15,6 +15,7 @@ use crate::authn::certificate::CertificateSource;
 use crate::authn::certificate::Stated;
 use crate::authn::choice::desk::Desk;
 use crate::authn::choice::desk::Seen;
+use crate::authn::introspection::IntrospectionSource;
 use crate::authn::jwt::JwtSource;
 use crate::authn::jwt::Unverified;
 use crate::authn::note::Note;
@@ -35,6 +36,7 @@ pub(super) struct Choice<'s, 'w> {
 pub(super) enum Credential<'s, 'w> {
     Jwt(&'s JwtSource, Unverified<'w>),
     Certificate(&'s CertificateSource, Stated),
+    Opaque(&'s IntrospectionSource, &'w str),
 }
 
 /// Credentials among which there is no choosing.
@@ -103,6 +105,13 @@ fn claims(source: &Source, place: &TokenPlace, seen: &Seen<'_, '_>, notes: &mut 
             }
             claimed
         }
+        Kind::Introspection(provider) => {
+            let claimed = provider.claims(seen.text(), seen.token().ok());
+            if let Err(why) = claimed {
+                notes(Note::NotOpaque { source: name, place, why });
+            }
+            claimed.is_ok()
+        }
     }
 }
 
@@ -112,6 +121,7 @@ fn take<'s, 'w>(source: &'s Source, seen: Seen<'s, 'w>) -> Option<(CredentialPla
     let credential = match &source.kind {
         Kind::Jwt(jwt) => Credential::Jwt(jwt, seen.into_token()?),
         Kind::Certificate(certificate) => Credential::Certificate(certificate, seen.into_certificate()?),
+        Kind::Introspection(provider) => Credential::Opaque(provider, seen.text()),
     };
     Some((place, credential))
 }

@@ -29,6 +29,8 @@ use crate::model::identity::Identity;
 use header::Header;
 
 pub use algorithm::Algorithm;
+pub(in crate::authn) use claims::judge_audience;
+pub(in crate::authn) use claims::seconds;
 pub use error::TokenError;
 pub use kind::TokenKind;
 pub use mapping::ClaimMapping;

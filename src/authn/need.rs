@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::authn::introspection;
+use crate::authn::introspection::Introspector;
 use crate::authn::jwks::FetchOutcome;
 use crate::authn::jwks::Keys;
+use crate::model::secret::Secret;
 
 /// Something a source must learn before it can judge this request's credential.
 #[derive(Clone, Debug)]
@@ -23,6 +26,8 @@ pub struct Need {
 pub enum Question {
     /// A key that is not here, or any key at all.
     Keys { keys: Arc<Keys>, kid: Option<String> },
+    /// What a token is that only its provider can read.
+    Token { introspector: Arc<Introspector>, token: Secret<String> },
 }
 
 /// What came of a wait.
@@ -30,6 +35,8 @@ pub enum Question {
 pub enum Answer {
     /// The end of a fetch of keys.
     Keys(FetchOutcome),
+    /// What a provider said of a token.
+    Introspected(introspection::Outcome),
     /// Nothing, within the time there was. Every source takes that for "not to be had".
     Late,
 }
@@ -40,6 +47,7 @@ impl Need {
     pub async fn answer(self, now: Timestamp) -> Answer {
         match self.question {
             Question::Keys { keys, kid } => Answer::Keys(keys.fetch_now(kid.as_deref(), now).await),
+            Question::Token { introspector, token } => Answer::Introspected(introspector.ask(&token, now).await),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::authn::introspection::NotOpaque;
 use crate::authn::jwt::Algorithm;
 use crate::authn::jwt::TokenError;
 use crate::authn::place::TokenPlace;
@@ -16,6 +17,8 @@ pub enum Note<'a> {
     NotAToken { source: &'a str, place: &'a TokenPlace, why: &'a TokenError },
     /// A token of another issuer stands there.
     OtherIssuer { source: &'a str, place: &'a TokenPlace, issuer: Option<&'a str> },
+    /// Something stands there, but it has not the form of an opaque token.
+    NotOpaque { source: &'a str, place: &'a TokenPlace, why: NotOpaque },
     /// The source claims this credential: the only one used.
     Claimed { source: &'a str, place: &'a TokenPlace },
     /// The source would claim this credential too, but another came first.
@@ -24,6 +27,8 @@ pub enum Note<'a> {
     NobodysCertificate { source: &'a str },
     /// The certificate is of this name, by the first rule that matches.
     Certificate { source: &'a str, name: &'a str },
+    /// What the provider said of this token a moment ago is used again.
+    Recalled { source: &'a str },
     /// The signature verified with this key.
     Key { source: &'a str, kid: Option<&'a str>, algorithm: Algorithm },
 }
@@ -40,6 +45,8 @@ impl fmt::Display for Note<'_> {
                 write!(f, "{source}: {place} is of another issuer, {}", Quoted(issuer))
             }
             Note::OtherIssuer { source, place, issuer: None } => write!(f, "{source}: {place} names no issuer"),
+            Note::NotOpaque { source, place, why } => write!(f, "{source}: {place} is not claimed: {why}"),
+            Note::Recalled { source } => write!(f, "{source}: the provider was asked about this token a moment ago"),
             Note::Claimed { source, place } => write!(f, "{source}: claims {place}"),
             Note::Later { source, place } => write!(f, "{source}: would claim {place}, but another came first"),
             Note::NobodysCertificate { source } => {

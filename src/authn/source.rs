@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use crate::authn::certificate::CertificateSource;
+use crate::authn::introspection::IntrospectionSource;
+use crate::authn::introspection::Introspector;
 use crate::authn::jwks::Keys;
 use crate::authn::jwt::JwtSource;
 use crate::authn::place::TokenPlace;
@@ -23,6 +25,8 @@ pub enum Kind {
     Jwt(Box<JwtSource>),
     /// By client certificates that the proxy verified.
     Certificate(CertificateSource),
+    /// By asking a provider about its opaque tokens.
+    Introspection(IntrospectionSource),
 }
 
 impl Source {
@@ -30,7 +34,15 @@ impl Source {
     pub fn keys(&self) -> Option<&Arc<Keys>> {
         match &self.kind {
             Kind::Jwt(source) => Some(source.keys()),
-            Kind::Certificate(_) => None,
+            Kind::Certificate(_) | Kind::Introspection(_) => None,
+        }
+    }
+
+    /// Who asks the provider, if this source has one to ask.
+    pub fn introspector(&self) -> Option<&Arc<Introspector>> {
+        match &self.kind {
+            Kind::Introspection(source) => Some(&source.introspector),
+            Kind::Jwt(_) | Kind::Certificate(_) => None,
         }
     }
 
@@ -39,6 +51,7 @@ impl Source {
         match &self.kind {
             Kind::Jwt(source) => source.places(),
             Kind::Certificate(source) => source.places(),
+            Kind::Introspection(source) => &source.places,
         }
     }
 }

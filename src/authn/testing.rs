@@ -1,5 +1,7 @@
 //! An issuer for tests: it makes keys at run time, publishes them, and signs whatever it is told to, sound or not.
 
+pub(crate) mod provider;
+
 use std::sync::Arc;
 use std::sync::LazyLock;
 

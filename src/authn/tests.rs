@@ -249,7 +249,7 @@ fn missing_keys_are_asked_for_once() {
 
     // No keys yet: whatever the wait gave, there is no answer to be had.
     let Attempt::Needs(need) = try_with(None) else { panic!("wants keys") };
-    let Question::Keys { keys: wanted, kid } = &need.question;
+    let Question::Keys { keys: wanted, kid } = &need.question else { panic!("wants keys") };
     assert_eq!((&*need.source, &**wanted.issuer(), kid.as_deref()), ("people", &*people.name, Some("k1")));
     assert_eq!(refused(try_with(fresh())), Reason::KeysUnavailable);
     assert_eq!(refused(try_with(failed())), Reason::KeysUnavailable);

@@ -11,6 +11,7 @@ use crate::authn::Answer;
 use crate::authn::Answers;
 use crate::authn::Need;
 use crate::authn::Question;
+use crate::authn::introspection;
 use crate::authn::jwks::run;
 use crate::cli::explain::caller::Assumed;
 use crate::cli::explain::render::Explanation;
@@ -171,6 +172,14 @@ fn find_out(need: Need, now: jiff::Timestamp) -> anyhow::Result<Answer> {
         match &need.question {
             Question::Keys { keys, .. } => {
                 let work = run(Arc::clone(keys), client, clock::now, tokio::time::sleep(PATIENCE));
+                tokio::select! {
+                    answer = need.answer(now) => Ok(answer),
+                    () = work => Ok(Answer::Late),
+                }
+            }
+            Question::Token { introspector, .. } => {
+                let patience = tokio::time::sleep(PATIENCE);
+                let work = introspection::run(Arc::clone(introspector), client, clock::now, patience);
                 tokio::select! {
                     answer = need.answer(now) => Ok(answer),
                     () = work => Ok(Answer::Late),

@@ -86,6 +86,14 @@ impl<'s, 'w> Seen<'s, 'w> {
         matches!(self.content, Content::Nothing)
     }
 
+    /// What stands there, as it came; empty where nothing does.
+    pub(super) fn text(&self) -> &'w str {
+        match self.content {
+            Content::Text(text) => text,
+            Content::Nothing | Content::Certificate(_) => "",
+        }
+    }
+
     /// A source takes it.
     pub(super) fn claim(&mut self) {
         self.claimed = true;
@@ -117,10 +125,7 @@ impl<'s, 'w> Seen<'s, 'w> {
     }
 
     fn parse(&self) -> Result<Unverified<'w>, TokenError> {
-        match self.content {
-            Content::Text(text) => Unverified::parse(text),
-            Content::Nothing | Content::Certificate(_) => Err(TokenError::NotThreeParts),
-        }
+        Unverified::parse(self.text())
     }
 }
 

@@ -104,7 +104,7 @@ fn judge_party(members: &Map<String, Value>, audiences: usize, settings: &JwtSet
 }
 
 /// One text, or a flat list of texts, holding one of ours exactly. Gives their number.
-fn judge_audience(members: &Map<String, Value>, audience: &[String]) -> Result<usize, TokenError> {
+pub(in crate::authn) fn judge_audience(members: &Map<String, Value>, audience: &[String]) -> Result<usize, TokenError> {
     let ours = |text: &str| audience.iter().any(|ours| ours == text);
     let named: Vec<&str> = match members.get("aud") {
         None => return Err(TokenError::NoAudience),
@@ -119,7 +119,7 @@ fn judge_audience(members: &Map<String, Value>, audience: &[String]) -> Result<u
 }
 
 /// A NumericDate (RFC 7519 §2), brought to whole seconds by `round`.
-fn seconds(
+pub(in crate::authn) fn seconds(
     members: &Map<String, Value>,
     claim: &'static str,
     round: fn(f64) -> f64,

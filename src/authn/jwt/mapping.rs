@@ -21,13 +21,13 @@ pub struct ClaimMapping {
 
 /// What a mapping found.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Mapped {
-    pub(super) user: String,
-    pub(super) groups: Vec<String>,
-    pub(super) email: Option<String>,
-    pub(super) email_verified: bool,
-    pub(super) name: Option<String>,
-    pub(super) scopes: Vec<String>,
+pub(in crate::authn) struct Mapped {
+    pub(in crate::authn) user: String,
+    pub(in crate::authn) groups: Vec<String>,
+    pub(in crate::authn) email: Option<String>,
+    pub(in crate::authn) email_verified: bool,
+    pub(in crate::authn) name: Option<String>,
+    pub(in crate::authn) scopes: Vec<String>,
 }
 
 impl Default for ClaimMapping {
@@ -45,7 +45,7 @@ impl Default for ClaimMapping {
 impl ClaimMapping {
     /// Read the claims. A claim of the wrong shape refuses the token: reading it as absent would hide a group that
     /// a rule denies (J8).
-    pub(super) fn read(&self, claims: &Map<String, Value>) -> Result<Mapped, TokenError> {
+    pub(in crate::authn) fn read(&self, claims: &Map<String, Value>) -> Result<Mapped, TokenError> {
         let user = text(claims, &self.user)?.ok_or_else(|| TokenError::ClaimMissing(self.user.to_string()))?;
         let email_verified = claims.get("email_verified") == Some(&Value::Bool(true));
         if self.takes_user_from_email(claims) {
