@@ -22,6 +22,8 @@ use tracing::warn;
 
 use crate::assertion::Assertions;
 use crate::authn::Source;
+use crate::authn::introspection;
+use crate::authn::introspection::Introspector;
 use crate::authn::jwks;
 use crate::authn::jwks::Keys;
 use crate::config::load::Loaded;
@@ -32,6 +34,7 @@ use crate::config::nearest;
 use crate::config::report::Report;
 use crate::config::tree;
 use crate::model::caller::Callers;
+use crate::model::introspection_status::IntrospectionStatus;
 use crate::model::key_status::KeyStatus;
 use crate::model::listen::Listen;
 use crate::model::problem::Problem;
@@ -63,6 +66,8 @@ pub struct Snapshot {
     pub assertions: Option<Assertions>,
     /// The folder for what outlives the process.
     pub state_dir: Option<PathBuf>,
+    /// Who asks providers about opaque tokens; the calls are made in the background.
+    pub introspectors: Vec<Arc<Introspector>>,
     pub listen: Listen,
     pub callers: Arc<Callers>,
     /// SHA-256 of the files it was built from.
@@ -107,6 +112,28 @@ impl Snapshot {
                 None
             }
         }
+    }
+
+    /// Make the calls to providers that requests order, until `stop`.
+    pub fn ask_providers(
+        &self,
+        now: impl Fn() -> Timestamp + Clone + Send + Sync + 'static,
+        stop: &CancellationToken,
+    ) -> Result<(), OutboundError> {
+        if self.introspectors.is_empty() {
+            return Ok(());
+        }
+        let client = Client::new(&outbound::Settings::default())?;
+        for introspector in &self.introspectors {
+            let stopped = stop.clone().cancelled_owned();
+            tokio::spawn(introspection::run(introspector.clone(), client.clone(), now.clone(), stopped));
+        }
+        Ok(())
+    }
+
+    /// How asking each provider stands.
+    pub fn introspection_statuses(&self) -> Vec<IntrospectionStatus> {
+        self.introspectors.iter().map(|introspector| introspector.status()).collect()
     }
 
     /// How the keys of every issuer stand.
@@ -194,6 +221,7 @@ impl Parts {
             keys: names.identities.keys(),
             assertions,
             state_dir,
+            introspectors: names.identities.introspectors(),
             listen,
             callers: Arc::new(callers),
             digest: digest.into(),
@@ -252,12 +280,15 @@ fn insecure(config: &tree::Config, mode: SpoofMode) -> Vec<String> {
         switches.push("spoof_guard: insecure_report".to_owned());
     }
     for (name, source) in config.identity.iter() {
-        let Some(jwt) = &source.jwt else { continue };
-        for (switch, on) in [("insecure_http", jwt.insecure_http), ("insecure_bound_tokens", jwt.insecure_bound_tokens)]
-        {
-            if on {
-                switches.push(format!("identity.{}.jwt.{switch}", name.value));
-            }
+        let tree::Source { jwt, introspection, userinfo, certificate: _ } = &source.value;
+        let written = [
+            ("jwt.insecure_http", jwt.as_ref().is_some_and(|jwt| jwt.insecure_http)),
+            ("jwt.insecure_bound_tokens", jwt.as_ref().is_some_and(|jwt| jwt.insecure_bound_tokens)),
+            ("introspection.insecure_url", introspection.as_ref().is_some_and(|asked| asked.insecure_url)),
+            ("userinfo.insecure_url", userinfo.as_ref().is_some_and(|asked| asked.insecure_url)),
+        ];
+        for (switch, _) in written.into_iter().filter(|(_, on)| *on) {
+            switches.push(format!("identity.{}.{switch}", name.value));
         }
     }
     switches

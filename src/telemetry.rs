@@ -7,6 +7,7 @@ mod tally;
 
 use tracing::debug;
 
+use crate::model::introspection_status::IntrospectionStatus;
 use crate::model::key_status::KeyStatus;
 use crate::model::record::Record;
 use crate::telemetry::log::Plain;
@@ -33,6 +34,11 @@ impl Telemetry {
     /// Everything counted so far and how the keys stand, in the Prometheus text format 0.0.4.
     pub fn gather(&self, keys: &[KeyStatus]) -> String {
         self.metrics.gather(clock::now(), keys)
+    }
+
+    /// How asking each provider stands, in the same format.
+    pub fn gather_introspection(&self, statuses: &[IntrospectionStatus]) -> String {
+        metrics::introspection::gather(statuses)
     }
 
     /// The counters of one listener: `grpc`, `http` or `admin`.

@@ -88,6 +88,7 @@ impl Serve {
             let Some(mut prepared) = self.prepare()? else { return Ok(crate::cli::INVALID) };
             let keys = tokio_util::sync::CancellationToken::new();
             prepared.engine.snapshot().keep_keys_fresh(clock::now, &keys)?;
+            prepared.engine.snapshot().ask_providers(clock::now, &keys)?;
             let _stop_with_us = keys.drop_guard();
             let listen = &mut prepared.listen;
             listen.grpc = self.listen_grpc.or(listen.grpc.take());

@@ -5,6 +5,7 @@
 mod certificate;
 mod header;
 mod identity;
+mod introspection;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -35,6 +36,12 @@ pub use identity::SecretRef;
 pub use identity::Source;
 pub use identity::TokenPlace;
 pub use identity::TokenType;
+pub use introspection::AnswerLifetimes;
+pub use introspection::ClientMethod;
+pub use introspection::Introspection;
+pub use introspection::IntrospectionCache;
+pub use introspection::IntrospectionClient;
+pub use introspection::Userinfo;
 
 /// A Postern policy file.
 #[derive(Debug, Deserialize, JsonSchema)]

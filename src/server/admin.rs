@@ -52,7 +52,7 @@ impl<A: Authorize> Admin<A> {
             Page::Live => self::page(StatusCode::OK, TEXT, "ok\n"),
             Page::Ready => self.ready(),
             Page::Keys => self.keys(),
-            Page::Metrics => self::page(StatusCode::OK, METRICS, self.telemetry.gather(&self.engine.key_statuses())),
+            Page::Metrics => self::page(StatusCode::OK, METRICS, self.metrics()),
         }
     }
 
@@ -64,6 +64,12 @@ impl<A: Authorize> Admin<A> {
         let mut response = page(StatusCode::OK, JSON, keys);
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("max-age=600"));
         response
+    }
+
+    fn metrics(&self) -> String {
+        let mut text = self.telemetry.gather(&self.engine.key_statuses());
+        text.push_str(&self.telemetry.gather_introspection(&self.engine.introspection_statuses()));
+        text
     }
 
     fn ready(&self) -> Response<Full<Bytes>> {

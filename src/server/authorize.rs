@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::engine::Engine;
 use crate::model::caller::Callers;
+use crate::model::introspection_status::IntrospectionStatus;
 use crate::model::key_status::KeyStatus;
 use crate::model::request::Attributes;
 use crate::model::request::Refusal;
@@ -34,6 +35,9 @@ pub trait Authorize: Send + Sync + 'static {
 
     /// The keys that signed assertions are verified with, as a JWK set.
     fn assertion_keys(&self) -> Option<String>;
+
+    /// How asking each provider about its tokens stands.
+    fn introspection_statuses(&self) -> Vec<IntrospectionStatus>;
 }
 
 impl Authorize for Engine {
@@ -63,5 +67,9 @@ impl Authorize for Engine {
 
     fn assertion_keys(&self) -> Option<String> {
         self.snapshot().assertions.as_ref().map(|assertions| assertions.jwks().to_owned())
+    }
+
+    fn introspection_statuses(&self) -> Vec<IntrospectionStatus> {
+        self.snapshot().introspection_statuses()
     }
 }

@@ -1,12 +1,14 @@
 //! Identity sources, and the names of groups and users that they vouch for.
 
 mod certificate;
+mod introspection;
 mod jwt;
+mod kind;
 
 use std::sync::Arc;
 
-use crate::authn::Kind;
 use crate::authn::Source;
+use crate::authn::introspection::Introspector;
 use crate::authn::jwks::Keys;
 use crate::config::at::At;
 use crate::config::at::Entries;
@@ -16,6 +18,8 @@ use crate::model::problem::Problem;
 use crate::model::problem::Problems;
 use crate::policy::condition::member::Member;
 use crate::policy::condition::member::Members;
+use crate::snapshot::identity::kind::Issuers;
+use crate::snapshot::identity::kind::Written;
 use crate::snapshot::unknown_name;
 
 /// The name of the explicit last source, which admits callers without a credential.
@@ -38,7 +42,7 @@ impl Identities {
     ) -> Identities {
         let mut names: Vec<Arc<str>> = Vec::new();
         let mut sources = Vec::new();
-        let mut issuers = jwt::Issuers::default();
+        let mut issuers = Issuers::default();
         for (name, source) in entries.iter() {
             if name.value == ANONYMOUS || name.contains('/') || name.value == "*" || name.is_empty() {
                 let message = format!("an identity source cannot be called `{}`", name.value);
@@ -47,7 +51,9 @@ impl Identities {
             }
             let shared: Arc<str> = name.as_str().into();
             names.push(shared.clone());
-            if let Some(kind) = kind(name, source, &mut issuers, surroundings, problems) {
+            let Some(written) = Written::of(name, source, problems) else { continue };
+            issuers.enter(name, &written, problems);
+            if let Some(kind) = written.build(&shared, surroundings, problems) {
                 sources.push(Arc::new(Source { name: shared, kind }));
             }
         }
@@ -131,47 +137,13 @@ impl Identities {
         self.sources.iter().find(|source| &*source.name == name).cloned()
     }
 
+    /// Who asks providers, for all sources that ask one.
+    pub(super) fn introspectors(&self) -> Vec<Arc<Introspector>> {
+        self.sources.iter().filter_map(|source| source.introspector()).cloned().collect()
+    }
+
     /// The keys of all sources.
     pub(super) fn keys(&self) -> Vec<Arc<Keys>> {
         self.sources.iter().filter_map(|source| source.keys()).cloned().collect()
     }
-}
-
-/// The one kind of a source. A new kind has an arm here.
-fn kind<'c>(
-    name: &'c At<String>,
-    source: &'c At<tree::Source>,
-    issuers: &mut jwt::Issuers<'c>,
-    surroundings: &Surroundings<'_>,
-    problems: &mut Problems,
-) -> Option<Kind> {
-    let shared: Arc<str> = name.as_str().into();
-    let tree::Source { jwt, certificate } = &source.value;
-    let kinds = [("jwt", jwt.is_some()), ("certificate", certificate.is_some())];
-    let written: Vec<&str> = kinds.iter().filter(|(_, written)| *written).map(|(kind, _)| *kind).collect();
-    match written.as_slice() {
-        [_] => {}
-        [] => {
-            let message = format!("identity source `{}` has no kind", name.value);
-            let known = kinds.map(|(kind, _)| format!("`{kind}`")).join(", ");
-            problems.push(
-                Problem::error(source.place.clone(), "", message)
-                    .help(format!("write one of {known}, such as `jwt: {{issuer: …, audience: …}}`")),
-            );
-            return None;
-        }
-        [first, second, ..] => {
-            let message = format!("identity source `{}` is of two kinds, `{first}` and `{second}`", name.value);
-            problems.push(Problem::error(source.place.clone(), "", message).help("give each a name of its own"));
-            return None;
-        }
-    }
-    if let Some(jwt) = jwt {
-        issuers.enter(name, jwt, problems);
-        return jwt::source(&shared, jwt, surroundings, problems).map(|source| Kind::Jwt(Box::new(source)));
-    }
-    if let Some(certificate) = certificate {
-        return certificate::source(&shared, certificate, problems).map(Kind::Certificate);
-    }
-    None
 }

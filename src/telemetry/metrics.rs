@@ -1,5 +1,7 @@
 //! The Prometheus metrics. Labels come only from closed sets and configured names, so nobody outside can add a series (F8).
 
+pub(super) mod introspection;
+
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicU64;

@@ -6,6 +6,8 @@ use serde::Deserialize;
 use crate::config::at::At;
 use crate::config::at::OneOrMany;
 use crate::config::tree::certificate::Certificate;
+use crate::config::tree::introspection::Introspection;
+use crate::config::tree::introspection::Userinfo;
 
 /// One identity source: exactly one kind.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -14,6 +16,12 @@ pub struct Source {
     /// Signed tokens of one issuer.
     #[serde(default)]
     pub jwt: Option<At<Jwt>>,
+    /// Opaque tokens that their provider is asked about (RFC 7662).
+    #[serde(default)]
+    pub introspection: Option<At<Introspection>>,
+    /// Opaque tokens that the userinfo endpoint is asked with (OpenID Connect Core §5.3).
+    #[serde(default)]
+    pub userinfo: Option<At<Userinfo>>,
     /// Client certificates that the proxy verified.
     #[serde(default)]
     pub certificate: Option<At<Certificate>>,

@@ -31,67 +31,11 @@ use crate::snapshot::duration;
 /// What may be written as `max_lifetime`, in seconds.
 const LIFETIMES: std::ops::RangeInclusive<i64> = 60..=3650 * 24 * 3600;
 
-/// The issuers met so far, and the places in which their tokens are looked for.
-#[derive(Default)]
-pub(super) struct Issuers<'c> {
-    names: Vec<&'c str>,
-    claimed: Vec<(&'c str, tree::TokenPlace, &'c At<String>)>,
-}
-
-impl<'c> Issuers<'c> {
-    /// Enter one source; two that claim the same tokens are a mistake.
-    pub(super) fn enter(&mut self, name: &'c At<String>, jwt: &'c tree::Jwt, problems: &mut Problems) {
-        let issuer = jwt.issuer.as_str();
-        if !self.names.contains(&issuer) {
-            self.names.push(issuer);
-        }
-        listed_once(jwt, problems);
-        for place in places(jwt) {
-            let same = |(other, taken, by): &&(&str, tree::TokenPlace, &At<String>)| {
-                *other == issuer && *taken == place && by.value != name.value
-            };
-            if let Some((.., first)) = self.claimed.iter().find(same) {
-                let message = format!(
-                    "sources `{}` and `{}` claim the same tokens: one issuer, one place",
-                    first.value, name.value
-                );
-                problems.push(
-                    Problem::error(jwt.issuer.place.clone(), "", message)
-                        .help("merge them, or give one another token place"),
-                );
-            }
-            self.claimed.push((issuer, place, name));
-        }
-    }
-
-    /// Are there two or more?
-    pub(super) fn several(&self) -> bool {
-        self.names.len() > 1
-    }
-}
-
-fn places(jwt: &tree::Jwt) -> Vec<tree::TokenPlace> {
-    match &jwt.token {
-        None => vec![tree::TokenPlace::Bearer],
-        Some(token) => token.iter().map(|place| place.value.clone()).collect(),
-    }
-}
-
-/// A place that is looked at twice holds nothing new.
-fn listed_once(jwt: &tree::Jwt, problems: &mut Problems) {
-    let Some(token) = &jwt.token else { return };
-    let mut rest = token.iter();
-    while let Some(place) = rest.next_back() {
-        if rest.as_slice().iter().any(|earlier| earlier.value == place.value) {
-            problems.push(Problem::error(place.place.clone(), "", "this token place is listed twice"));
-        }
-    }
-}
-
 /// Build one source.
 pub(super) fn source(
     name: &Arc<str>,
     jwt: &At<tree::Jwt>,
+    places: Vec<TokenPlace>,
     surroundings: &Surroundings<'_>,
     problems: &mut Problems,
 ) -> Option<JwtSource> {
@@ -101,21 +45,14 @@ pub(super) fn source(
     let longest = preset.map_or(DEFAULT_MAX_LIFETIME, Preset::max_lifetime);
     let max_lifetime =
         duration::seconds(jwt.max_lifetime.as_ref(), "lifetime of a token", LIFETIMES, longest, problems);
-    let mapping = mapping(jwt, problems);
+    let mapping = mapping(jwt.preset.as_ref(), jwt.claims.as_ref(), problems);
     let keys = keys(name, jwt, &algorithms, surroundings, problems)?;
     let built = JwtSource::build(JwtSettings {
         source: name.clone(),
         issuer: jwt.issuer.value.clone(),
         audience: jwt.audience.iter().map(|audience| audience.value.clone()).collect(),
         algorithms,
-        places: places(jwt)
-            .into_iter()
-            .map(|place| match place {
-                tree::TokenPlace::Bearer => TokenPlace::Bearer,
-                tree::TokenPlace::Header(name) => TokenPlace::Header(name.to_ascii_lowercase()),
-                tree::TokenPlace::Cookie(name) => TokenPlace::Cookie(name),
-            })
-            .collect(),
+        places,
         kind: match jwt.token_type.as_deref() {
             None | Some(tree::TokenType::Any) => TokenKind::Any,
             Some(tree::TokenType::Access) => TokenKind::Access,
@@ -171,10 +108,15 @@ fn algorithms(jwt: &tree::Jwt, problems: &mut Problems) -> Vec<Algorithm> {
     algorithms
 }
 
-fn mapping(jwt: &tree::Jwt, problems: &mut Problems) -> ClaimMapping {
-    let preset = jwt.preset.as_deref().map(|preset| preset_of(*preset));
+/// Where an issuer writes what: by preset, and by what is written beside it.
+pub(super) fn mapping(
+    preset: Option<&At<tree::Preset>>,
+    claims: Option<&At<tree::ClaimMap>>,
+    problems: &mut Problems,
+) -> ClaimMapping {
+    let preset = preset.map(|preset| preset_of(preset.value));
     let mut mapping = preset.map(Preset::mapping).unwrap_or_default();
-    let Some(written) = &jwt.claims else { return mapping };
+    let Some(written) = claims else { return mapping };
     let mut path = |written: &At<String>| match ClaimPath::parse(written) {
         Ok(path) => Some(path),
         Err(error) => {

@@ -16,6 +16,7 @@ use postern::dialect::ext_authz::CheckResponse;
 use postern::dialect::ext_authz::proto::envoy::service::auth::v3::check_response::HttpResponse;
 use postern::model::caller::Callers;
 use postern::model::decision::DecisionId;
+use postern::model::introspection_status::IntrospectionStatus;
 use postern::model::key_status::KeyStatus;
 use postern::model::listen::Listen;
 use postern::model::listen::ListenAddress;
@@ -110,6 +111,10 @@ impl Authorize for Scripted {
 
     fn assertion_keys(&self) -> Option<String> {
         None
+    }
+
+    fn introspection_statuses(&self) -> Vec<IntrospectionStatus> {
+        Vec::new()
     }
 
     fn key_statuses(&self) -> Vec<KeyStatus> {
