@@ -1,18 +1,22 @@
 //! Who is asking? Finds the one credential that counts, and proves it or refuses it. Pure and synchronous: what must be
 //! waited for is asked for in the answer, never waited for here.
 
+pub mod api_key;
 pub mod certificate;
 mod choice;
+mod failures;
 pub mod introspection;
 mod json;
 pub mod jwks;
 pub mod jwt;
 mod need;
 mod note;
+mod pair;
 mod place;
 mod quoted;
 mod source;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -91,6 +95,7 @@ pub fn authenticate(
         Credential::Jwt(jwt, token) => jwt.verify(token, now, answers.of(&source.name), notes),
         Credential::Certificate(certificate, stated) => certificate.verify(&stated, now, notes),
         Credential::Opaque(provider, token) => provider.verify(token, now, answers.of(&source.name), notes),
+        Credential::ApiKey(keys, found) => keys.verify(&found, presented.address, now, notes),
     };
     match verdict {
         Verdict::Verified(identity) => Attempt::Verified(identity),
@@ -108,17 +113,20 @@ pub struct Presented<'r, 'w> {
     pub certificate: StatedCertificate<'w>,
     /// Which proxy asks.
     pub dialect: Dialect,
+    /// The client's address, when it is known.
+    pub address: Option<IpAddr>,
 }
 
 impl<'r, 'w> Presented<'r, 'w> {
     /// What a request brings along.
-    pub fn of(request: &'r Request<'w>) -> Presented<'r, 'w> {
-        Presented { headers: &request.headers, certificate: request.certificate, dialect: request.dialect }
+    pub fn of(request: &'r Request<'w>, address: Option<IpAddr>) -> Presented<'r, 'w> {
+        Presented { headers: &request.headers, certificate: request.certificate, dialect: request.dialect, address }
     }
 
     /// Header fields alone, as if Envoy had sent them.
     pub fn headers(headers: &'r Headers<'w>) -> Presented<'r, 'w> {
-        Presented { headers, certificate: StatedCertificate::default(), dialect: Dialect::ExtAuthz }
+        let certificate = StatedCertificate::default();
+        Presented { headers, certificate, dialect: Dialect::ExtAuthz, address: None }
     }
 }
 

@@ -10,6 +10,7 @@ pub mod host;
 pub mod identity;
 pub mod introspection_status;
 pub mod key_status;
+pub mod key_use;
 pub mod listen;
 pub mod network;
 pub mod path;

@@ -16,12 +16,14 @@ mod role;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use http::HeaderName;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::assertion::Assertions;
 use crate::authn::Source;
+use crate::authn::api_key::ApiKeySource;
 use crate::authn::introspection;
 use crate::authn::introspection::Introspector;
 use crate::authn::jwks;
@@ -36,6 +38,7 @@ use crate::config::tree;
 use crate::model::caller::Callers;
 use crate::model::introspection_status::IntrospectionStatus;
 use crate::model::key_status::KeyStatus;
+use crate::model::key_use::KeyUse;
 use crate::model::listen::Listen;
 use crate::model::problem::Problem;
 use crate::model::problem::Problems;
@@ -141,6 +144,21 @@ impl Snapshot {
         self.keys.iter().map(|keys| keys.status()).collect()
     }
 
+    /// When the API keys of every source were last used.
+    pub fn key_uses(&self) -> Vec<KeyUse> {
+        let mut sources: Vec<&Arc<Source>> = self.sources.iter().flatten().collect();
+        sources.sort_by(|a, b| a.name.cmp(&b.name));
+        sources.dedup_by(|a, b| a.name == b.name);
+        sources.iter().filter_map(|source| source.api_keys()).flat_map(ApiKeySource::uses).collect()
+    }
+
+    /// The header fields that hold nothing but credentials for this list of sources, and need not reach the
+    /// application.
+    pub fn credential_headers(&self, list: usize) -> impl Iterator<Item = HeaderName> {
+        let sources = self.sources.get(list).into_iter().flatten();
+        sources.filter_map(|source| source.api_keys()).flat_map(ApiKeySource::headers).cloned()
+    }
+
     /// What keeps this from answering everybody: issuers whose keys are not to be had.
     pub fn obstacles(&self, now: Timestamp) -> Vec<String> {
         let without = self.keys.iter().filter(|keys| keys.current(now).is_none());
@@ -191,7 +209,7 @@ fn parts(config: &tree::Config, surroundings: &Surroundings<'_>, problems: &mut 
     let mut networks = network::NetworkNames::build(&config.networks, surroundings, problems);
     let hops = listen::trusted_hops(&config.client_ip, &networks, problems);
     networks.walk_over(Arc::clone(&hops));
-    let identities = identity::Identities::build(&config.identity, surroundings, problems);
+    let identities = identity::Identities::build(&config.identity, &networks, surroundings, problems);
     let roles = role::Roles::build(&config.roles, &identities, problems);
     let mut names = Names { networks, identities, roles, lists: Vec::new() };
     let blocks = host::blocks(config, &mut names, problems);
@@ -280,7 +298,7 @@ fn insecure(config: &tree::Config, mode: SpoofMode) -> Vec<String> {
         switches.push("spoof_guard: insecure_report".to_owned());
     }
     for (name, source) in config.identity.iter() {
-        let tree::Source { jwt, introspection, userinfo, certificate: _ } = &source.value;
+        let tree::Source { jwt, introspection, userinfo, api_key: _, certificate: _ } = &source.value;
         let written = [
             ("jwt.insecure_http", jwt.as_ref().is_some_and(|jwt| jwt.insecure_http)),
             ("jwt.insecure_bound_tokens", jwt.as_ref().is_some_and(|jwt| jwt.insecure_bound_tokens)),

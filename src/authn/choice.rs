@@ -11,6 +11,8 @@ mod desk;
 use std::sync::Arc;
 
 use crate::authn::Presented;
+use crate::authn::api_key;
+use crate::authn::api_key::ApiKeySource;
 use crate::authn::certificate::CertificateSource;
 use crate::authn::certificate::Stated;
 use crate::authn::choice::desk::Desk;
@@ -37,6 +39,7 @@ pub(super) enum Credential<'s, 'w> {
     Jwt(&'s JwtSource, Unverified<'w>),
     Certificate(&'s CertificateSource, Stated),
     Opaque(&'s IntrospectionSource, &'w str),
+    ApiKey(&'s ApiKeySource, api_key::Found<'w>),
 }
 
 /// Credentials among which there is no choosing.
@@ -112,6 +115,22 @@ fn claims(source: &Source, place: &TokenPlace, seen: &Seen<'_, '_>, notes: &mut 
             }
             claimed.is_ok()
         }
+        Kind::ApiKey(keys) => {
+            let claimed = keys.claims(place, key_text(place, seen));
+            if !claimed {
+                notes(Note::NotAKey { source: name, place });
+            }
+            claimed
+        }
+    }
+}
+
+/// What may be an API key in this place: the password of a basic credential, or all of it.
+fn key_text<'a>(place: &TokenPlace, seen: &'a Seen<'_, '_>) -> Option<&'a str> {
+    match place {
+        TokenPlace::Basic => seen.pair().map(|pair| pair.password.expose().as_str()),
+        TokenPlace::Bearer | TokenPlace::Header(_) | TokenPlace::Cookie(_) => Some(seen.text()),
+        TokenPlace::Certificate(_) => None,
     }
 }
 
@@ -122,6 +141,16 @@ fn take<'s, 'w>(source: &'s Source, seen: Seen<'s, 'w>) -> Option<(CredentialPla
         Kind::Jwt(jwt) => Credential::Jwt(jwt, seen.into_token()?),
         Kind::Certificate(certificate) => Credential::Certificate(certificate, seen.into_certificate()?),
         Kind::Introspection(provider) => Credential::Opaque(provider, seen.text()),
+        Kind::ApiKey(keys) => Credential::ApiKey(
+            keys,
+            match place {
+                CredentialPlace::Basic => api_key::Found::Pair(seen.into_pair()?),
+                CredentialPlace::Bearer | CredentialPlace::Header | CredentialPlace::Cookie => {
+                    api_key::Found::Text(seen.text())
+                }
+                CredentialPlace::Certificate => return None,
+            },
+        ),
     };
     Some((place, credential))
 }

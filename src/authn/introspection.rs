@@ -67,6 +67,11 @@ pub struct IntrospectionSource {
 }
 
 impl IntrospectionSource {
+    /// Who vouches for its identities: the configured issuer, or the source itself.
+    pub(super) fn issuer(&self) -> &Arc<str> {
+        self.introspector.issuer()
+    }
+
     /// Is this token this source's business? `parsed` is it as a signed token, where it is one.
     pub(super) fn claims(&self, text: &str, parsed: Option<&Unverified<'_>>) -> Result<(), NotOpaque> {
         shape::judge(text, parsed.is_some()).or_else(|why| match (why, parsed, &self.jwts_of) {

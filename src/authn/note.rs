@@ -19,6 +19,8 @@ pub enum Note<'a> {
     OtherIssuer { source: &'a str, place: &'a TokenPlace, issuer: Option<&'a str> },
     /// Something stands there, but it has not the form of an opaque token.
     NotOpaque { source: &'a str, place: &'a TokenPlace, why: NotOpaque },
+    /// Something stands there, but it does not look like an API key.
+    NotAKey { source: &'a str, place: &'a TokenPlace },
     /// The source claims this credential: the only one used.
     Claimed { source: &'a str, place: &'a TokenPlace },
     /// The source would claim this credential too, but another came first.
@@ -31,6 +33,8 @@ pub enum Note<'a> {
     Recalled { source: &'a str },
     /// The signature verified with this key.
     Key { source: &'a str, kid: Option<&'a str>, algorithm: Algorithm },
+    /// The secret is that of the API key with this id.
+    ApiKey { source: &'a str, id: &'a str },
 }
 
 /// Takes no notes.
@@ -47,6 +51,7 @@ impl fmt::Display for Note<'_> {
             Note::OtherIssuer { source, place, issuer: None } => write!(f, "{source}: {place} names no issuer"),
             Note::NotOpaque { source, place, why } => write!(f, "{source}: {place} is not claimed: {why}"),
             Note::Recalled { source } => write!(f, "{source}: the provider was asked about this token a moment ago"),
+            Note::NotAKey { source, place } => write!(f, "{source}: {place} is not claimed: it is no API key"),
             Note::Claimed { source, place } => write!(f, "{source}: claims {place}"),
             Note::Later { source, place } => write!(f, "{source}: would claim {place}, but another came first"),
             Note::NobodysCertificate { source } => {
@@ -59,6 +64,7 @@ impl fmt::Display for Note<'_> {
             Note::Key { source, kid: None, algorithm } => {
                 write!(f, "{source}: the {algorithm} signature verifies with a key without id")
             }
+            Note::ApiKey { source, id } => write!(f, "{source}: the API key `{id}`"),
         }
     }
 }

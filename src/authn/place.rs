@@ -11,6 +11,8 @@ use crate::model::header::Single;
 pub enum TokenPlace {
     /// `Authorization: Bearer …` (RFC 6750 §2.1).
     Bearer,
+    /// `Authorization: Basic …` (RFC 7617).
+    Basic,
     /// The whole value of the header field of this lower-case name.
     Header(String),
     /// The cookie of this name, case included.
@@ -23,6 +25,7 @@ pub enum TokenPlace {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CredentialPlace {
     Bearer,
+    Basic,
     Header,
     Cookie,
     Certificate,
@@ -46,6 +49,7 @@ impl TokenPlace {
     pub fn kind(&self) -> CredentialPlace {
         match self {
             TokenPlace::Bearer => CredentialPlace::Bearer,
+            TokenPlace::Basic => CredentialPlace::Basic,
             TokenPlace::Header(_) => CredentialPlace::Header,
             TokenPlace::Cookie(_) => CredentialPlace::Cookie,
             TokenPlace::Certificate(_) => CredentialPlace::Certificate,
@@ -56,6 +60,7 @@ impl TokenPlace {
     pub(super) fn find<'w>(&self, headers: &Headers<'w>) -> Found<'w> {
         match self {
             TokenPlace::Bearer => find_bearer(headers),
+            TokenPlace::Basic => find_basic(headers),
             TokenPlace::Header(name) => find_header(headers, name),
             TokenPlace::Cookie(name) => find_cookie(headers, name),
             // A certificate is no text: see `Statement::find`.
@@ -68,6 +73,7 @@ impl fmt::Display for TokenPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TokenPlace::Bearer => f.write_str("the bearer token"),
+            TokenPlace::Basic => f.write_str("the basic credential"),
             TokenPlace::Header(name) => write!(f, "the header `{name}`"),
             TokenPlace::Cookie(name) => write!(f, "the cookie `{name}`"),
             TokenPlace::Certificate(statement) => statement.fmt(f),
@@ -102,11 +108,35 @@ fn find_bearer<'w>(headers: &Headers<'w>) -> Found<'w> {
     }
 }
 
-/// What follows the scheme `Bearer`, if that is the scheme (RFC 9110 §11.4).
+/// The same for `Basic`. What follows the scheme is returned as it is: whether it decodes is its source's business.
+fn find_basic<'w>(headers: &Headers<'w>) -> Found<'w> {
+    let value = match headers.one("authorization") {
+        Single::Absent => return Found::Nothing,
+        Single::Many => return Found::Many,
+        Single::One(value) => value,
+    };
+    let is_basic = |element: &[u8]| after_scheme(element, b"basic").is_some();
+    let joined = headers.joined() || value.split(|octet| *octet == b',').skip(1).any(has_scheme);
+    if joined && value.contains(&b',') && value.split(|octet| *octet == b',').any(is_basic) {
+        return Found::Many;
+    }
+    match after_scheme(value, b"basic") {
+        None => Found::Nothing,
+        // Octets that are no text decode to nothing, as an empty text does.
+        Some(token) => Found::One(std::str::from_utf8(token).unwrap_or_default()),
+    }
+}
+
+/// What follows the scheme `Bearer`, if that is the scheme.
 fn bearer(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, rest) = value.trim_ascii().split_at_checked("bearer".len())?;
+    after_scheme(value, b"bearer")
+}
+
+/// What follows this scheme, if it is the one of a value (RFC 9110 §11.4).
+fn after_scheme<'v>(value: &'v [u8], wanted: &[u8]) -> Option<&'v [u8]> {
+    let (scheme, rest) = value.trim_ascii().split_at_checked(wanted.len())?;
     let is_whole = rest.first().is_none_or(|octet| matches!(octet, b' ' | b'\t' | b','));
-    (scheme.eq_ignore_ascii_case(b"bearer") && is_whole).then(|| strip_spaces(rest))
+    (scheme.eq_ignore_ascii_case(wanted) && is_whole).then(|| strip_spaces(rest))
 }
 
 /// Does this look like a credential of its own, rather than the rest of one?

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::authn::api_key::ApiKeySource;
 use crate::authn::certificate::CertificateSource;
 use crate::authn::introspection::IntrospectionSource;
 use crate::authn::introspection::Introspector;
@@ -27,6 +28,8 @@ pub enum Kind {
     Certificate(CertificateSource),
     /// By asking a provider about its opaque tokens.
     Introspection(IntrospectionSource),
+    /// By the keys we gave to machines.
+    ApiKey(ApiKeySource),
 }
 
 impl Source {
@@ -34,7 +37,7 @@ impl Source {
     pub fn keys(&self) -> Option<&Arc<Keys>> {
         match &self.kind {
             Kind::Jwt(source) => Some(source.keys()),
-            Kind::Certificate(_) | Kind::Introspection(_) => None,
+            _ => None,
         }
     }
 
@@ -42,7 +45,34 @@ impl Source {
     pub fn introspector(&self) -> Option<&Arc<Introspector>> {
         match &self.kind {
             Kind::Introspection(source) => Some(&source.introspector),
-            Kind::Jwt(_) | Kind::Certificate(_) => None,
+            _ => None,
+        }
+    }
+
+    /// Its API keys, if it has any.
+    pub fn api_keys(&self) -> Option<&ApiKeySource> {
+        match &self.kind {
+            Kind::ApiKey(source) => Some(source),
+            _ => None,
+        }
+    }
+
+    /// Who vouches for its identities: a token issuer, or else the source itself.
+    pub fn issuer(&self) -> &Arc<str> {
+        match &self.kind {
+            Kind::Jwt(source) => source.issuer(),
+            Kind::Introspection(source) => source.issuer(),
+            Kind::ApiKey(_) | Kind::Certificate(_) => &self.name,
+        }
+    }
+
+    /// A place in which another source would find nothing after this one. Token issuers tell their tokens apart.
+    pub fn hides(&self, other: &Source) -> Option<&TokenPlace> {
+        match (&self.kind, &other.kind) {
+            (Kind::ApiKey(own), Kind::ApiKey(other)) => {
+                own.places().iter().find(|place| other.places().contains(place))
+            }
+            _ => None,
         }
     }
 
@@ -52,6 +82,7 @@ impl Source {
             Kind::Jwt(source) => source.places(),
             Kind::Certificate(source) => source.places(),
             Kind::Introspection(source) => &source.places,
+            Kind::ApiKey(source) => source.places(),
         }
     }
 }

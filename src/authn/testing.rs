@@ -244,3 +244,8 @@ pub(crate) fn build(settings: JwtSettings) -> Arc<Source> {
     let name = settings.source.clone();
     Arc::new(Source { name, kind: Kind::Jwt(Box::new(JwtSource::build(settings).expect("a source"))) })
 }
+
+/// The value of an `Authorization` field.
+pub(crate) fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+}

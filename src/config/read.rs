@@ -87,6 +87,32 @@ pub fn inline<T: for<'de> Deserialize<'de>>(name: &str, text: &str) -> Result<T,
     }
 }
 
+/// A file that is not a policy.
+#[derive(Debug)]
+pub struct Document<T> {
+    /// `None` when nothing is written in it.
+    pub value: Option<T>,
+    /// Does it end with the YAML end marker `...`?
+    pub ended: bool,
+}
+
+/// Read the text of a file that is not a policy; `name` is how the operator calls it.
+pub fn document<T: for<'de> Deserialize<'de>>(name: &str, text: &str) -> Result<Document<T>, Problems> {
+    let files = [Arc::from(name)];
+    let [file] = &files;
+    let parsed = yaml::parse(0, file, text);
+    let Some(root) = parsed.root.filter(|_| parsed.problems.is_empty()) else {
+        return Err(Problems(parsed.problems));
+    };
+    let value = match root.value {
+        Value::Null => None,
+        Value::Refused | Value::Scalar { .. } | Value::List(_) | Value::Map(_) => {
+            Some(read_as(&root, &files).finished().map_err(Problems)?)
+        }
+    };
+    Ok(Document { value, ended: parsed.ended })
+}
+
 /// Read any type made of the tree's pieces.
 fn read_as<T: for<'de> Deserialize<'de>>(root: &Node<'_>, files: &[Arc<str>]) -> Reading<T> {
     let context = Context { files, mistakes: RefCell::default(), stopped: Cell::new(false) };

@@ -2,6 +2,7 @@
 //!
 //! Doc comments here become the descriptions in the JSON Schema that `postern check --schema` prints.
 
+mod api_key;
 mod certificate;
 mod header;
 mod identity;
@@ -15,6 +16,9 @@ use crate::config::at::Entries;
 use crate::config::at::OneOrMany;
 use crate::config::at::one_or_many;
 
+pub use api_key::ApiKeys;
+pub use api_key::KeyLine;
+pub use api_key::KeyPlace;
 pub use certificate::Certificate;
 pub use certificate::CertificateFrom;
 pub use certificate::CertificateProxy;

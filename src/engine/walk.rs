@@ -146,7 +146,7 @@ impl Visit<'_> {
         let attempt = |list: usize, trace: &mut T| {
             let sources = snapshot.sources.get(list).map_or(&[][..], Vec::as_slice);
             let mut note = |note: Note<'_>| trace.note(Station::Authenticate, None, || note.to_string());
-            authenticate(sources, &Presented::of(request), given.now, &given.answers, &mut note)
+            authenticate(sources, &Presented::of(request, self.address.ip()), given.now, &given.answers, &mut note)
         };
         let principal = match attempt(routed.route.sources.list, trace) {
             Attempt::Verified(identity) => {
@@ -208,6 +208,7 @@ impl Visit<'_> {
         };
         let mut remove = headers.owned();
         remove.extend(spoofed.removable());
+        remove.extend(self.snapshot.credential_headers(routed.route.sources.list));
         remove.retain(|name| !set.iter().any(|(kept, _)| kept == name));
         for (name, value) in &set {
             // An assertion is a credential, and an explanation is passed around.

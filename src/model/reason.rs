@@ -120,6 +120,10 @@ reasons! {
     /// A request that changes something came in TLS early data, which can be played again by anybody who recorded it.
     EarlyData = "early_data", 425;
 
+    // ── later (429) ───────────────────────────────────────────────────────────────────────────
+    /// The client, or the name it gives, has sent too many wrong credentials within the minute.
+    TooManyFailures = "too_many_failures", 429;
+
     // ── we cannot answer (503) ────────────────────────────────────────────────────────────────
     /// The keys of the token's issuer are not to be had.
     KeysUnavailable = "keys_unavailable", 503;

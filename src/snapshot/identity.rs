@@ -1,5 +1,6 @@
 //! Identity sources, and the names of groups and users that they vouch for.
 
+mod api_key;
 mod certificate;
 mod introspection;
 mod jwt;
@@ -20,6 +21,7 @@ use crate::policy::condition::member::Member;
 use crate::policy::condition::member::Members;
 use crate::snapshot::identity::kind::Issuers;
 use crate::snapshot::identity::kind::Written;
+use crate::snapshot::network::NetworkNames;
 use crate::snapshot::unknown_name;
 
 /// The name of the explicit last source, which admits callers without a credential.
@@ -37,6 +39,7 @@ impl Identities {
     /// Build the `identity` table.
     pub(super) fn build(
         entries: &Entries<At<tree::Source>>,
+        networks: &NetworkNames,
         surroundings: &Surroundings<'_>,
         problems: &mut Problems,
     ) -> Identities {
@@ -53,7 +56,7 @@ impl Identities {
             names.push(shared.clone());
             let Some(written) = Written::of(name, source, problems) else { continue };
             issuers.enter(name, &written, problems);
-            if let Some(kind) = written.build(&shared, surroundings, problems) {
+            if let Some(kind) = written.build(&shared, networks, surroundings, problems) {
                 sources.push(Arc::new(Source { name: shared, kind }));
             }
         }
@@ -82,7 +85,10 @@ impl Identities {
                     let message = format!("identity source `{}` is listed twice", name.value);
                     problems.push(Problem::error(name.place.clone(), "", message));
                 }
-                Some(known) => named.push(known.clone()),
+                Some(known) => {
+                    problems.0.extend(self.overlap(name, &named));
+                    named.push(known.clone());
+                }
                 None if name.value == ANONYMOUS => {
                     let message = "`anonymous` stands only at the end of a route's sources";
                     problems.push(Problem::error(name.place.clone(), "", message));
@@ -91,6 +97,17 @@ impl Identities {
             }
         }
         named
+    }
+
+    /// A source that would never be asked, because one before it in the list takes all that it looks for.
+    fn overlap(&self, name: &At<String>, before: &[Arc<str>]) -> Option<Problem> {
+        let source = self.source(name)?;
+        let (first, place) = before.iter().find_map(|first| {
+            let place = self.source(first)?.hides(&source)?.to_string();
+            Some((first, place))
+        })?;
+        let message = format!("sources `{first}` and `{}` both take {place}: the second never would", name.value);
+        Some(Problem::error(name.place.clone(), "", message).help("merge them, or give one another place"))
     }
 
     /// Names of groups or users. With two or more issuers each says whose it is: `source/name`, or `*/name`.

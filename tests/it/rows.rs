@@ -6,6 +6,7 @@
 
 mod adapter;
 mod address;
+mod api_key;
 mod failure;
 mod host;
 mod identity;

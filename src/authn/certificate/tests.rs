@@ -37,7 +37,7 @@ fn ask(statement: &Statement, dialect: Dialect, certificate: StatedCertificate<'
     for (name, value) in fields {
         headers.push(name, value.as_bytes());
     }
-    let presented = Presented { headers: &headers, certificate, dialect };
+    let presented = Presented { headers: &headers, certificate, dialect, ..Presented::headers(&headers) };
     match authenticate(&source(statement.clone()), &presented, now(), &Answers::none(), &mut quiet) {
         Attempt::Verified(identity) => format!("{} {}", identity.user, identity.groups.join(",")),
         Attempt::Absent => "absent".to_owned(),
@@ -115,7 +115,7 @@ fn a_certificate_past_its_time_is_refused() {
     let mut headers = Headers::new(false);
     headers.push("x-a", b"1");
     let certificate = StatedCertificate { pem: Some(&alice), principal: None };
-    let presented = Presented { headers: &headers, certificate, dialect: Dialect::ExtAuthz };
+    let presented = Presented { headers: &headers, certificate, ..Presented::headers(&headers) };
     let late = Timestamp::from_second(253_402_207_199).expect("a time");
     match authenticate(&source(Statement::Attribute), &presented, late, &Answers::none(), &mut quiet) {
         Attempt::Rejected(rejection) => assert_eq!(rejection.reason, Reason::CertificateInvalid),

@@ -3,10 +3,12 @@
 use std::cell::OnceCell;
 
 use crate::authn::Presented;
+use crate::authn::api_key::looks_like_key;
 use crate::authn::certificate::Stated;
 use crate::authn::choice::Faulty;
 use crate::authn::jwt::TokenError;
 use crate::authn::jwt::Unverified;
+use crate::authn::pair::Pair;
 use crate::authn::place::CredentialPlace;
 use crate::authn::place::Found;
 use crate::authn::place::TokenPlace;
@@ -25,6 +27,8 @@ pub(super) struct Seen<'s, 'w> {
     content: Content<'w>,
     /// The text as a signed token, parsed when the first source asks for one.
     token: OnceCell<Result<Unverified<'w>, TokenError>>,
+    /// `text` as a name and a password, decoded when the first source asks for them.
+    pair: OnceCell<Option<Pair>>,
     claimed: bool,
 }
 
@@ -46,7 +50,7 @@ impl<'s, 'r, 'w> Desk<'s, 'r, 'w> {
             Some(index) => index,
             None => {
                 let content = read(place, &self.presented)?;
-                self.seen.push(Seen { place, content, token: OnceCell::new(), claimed: false });
+                self.seen.push(Seen { place, content, token: OnceCell::new(), pair: OnceCell::new(), claimed: false });
                 self.seen.len().saturating_sub(1)
             }
         };
@@ -62,6 +66,9 @@ impl<'s, 'r, 'w> Desk<'s, 'r, 'w> {
     pub(super) fn unclaimed_bearer(&self) -> Option<String> {
         let bearer = |seen: &&Seen<'_, '_>| seen.place.kind() == CredentialPlace::Bearer;
         let seen = self.seen.iter().filter(bearer).find(|seen| !seen.is_empty() && !seen.claimed)?;
+        if looks_like_key(seen.text()) {
+            return Some("no source of the route looks for an API key here".to_owned());
+        }
         Some(match seen.token() {
             Err(error) => error.to_string(),
             Ok(token) => match token.issuer() {
@@ -122,6 +129,16 @@ impl<'s, 'w> Seen<'s, 'w> {
             Content::Certificate(stated) => Some(stated),
             Content::Nothing | Content::Text(_) => None,
         }
+    }
+
+    /// It as a user name and a password.
+    pub(super) fn pair(&self) -> Option<&Pair> {
+        self.pair.get_or_init(|| Pair::decode(self.text())).as_ref()
+    }
+
+    pub(super) fn into_pair(self) -> Option<Pair> {
+        self.pair.get_or_init(|| Pair::decode(self.text()));
+        self.pair.into_inner()?
     }
 
     fn parse(&self) -> Result<Unverified<'w>, TokenError> {

@@ -134,6 +134,11 @@ pub(super) enum Landing {
 }
 
 impl Introspector {
+    /// Who vouches for what it learns: the configured issuer, or the source itself.
+    pub(in crate::authn) fn issuer(&self) -> &Arc<str> {
+        &self.demands.vouches
+    }
+
     /// Build it, or say what is wrong with the URL.
     pub fn build(settings: IntrospectorSettings) -> Result<Introspector, BadUrl> {
         let url = askable(&settings.url, settings.insecure_http)?;

@@ -5,10 +5,10 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::authn::api_key::looks_like_key;
+
 /// The longest token we ask about, in octets.
 const MAX_TOKEN: usize = 8 * 1024;
-/// What the keys we make ourselves begin with. Nobody else is told one.
-const API_KEY: &str = "postern_";
 
 /// Why a text is no opaque token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl fmt::Display for NotOpaque {
 
 /// Judge the form of a text. `is_jwt`: it could be read as a signed token.
 pub(super) fn judge(text: &str, is_jwt: bool) -> Result<(), NotOpaque> {
-    if looks_like_api_key(text) {
+    if looks_like_key(text) {
         return Err(NotOpaque::ApiKey);
     }
     if text.len() > MAX_TOKEN {
@@ -57,10 +57,6 @@ fn looks_like_jose(text: &str) -> bool {
         octets.is_ok_and(|octets| octets.trim_ascii_start().starts_with(b"{"))
     };
     matches!(text.split('.').count(), 3 | 5) && (header.starts_with("eyJ") || is_object())
-}
-
-fn looks_like_api_key(text: &str) -> bool {
-    text.starts_with(API_KEY)
 }
 
 #[cfg(test)]

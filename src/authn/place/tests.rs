@@ -104,3 +104,24 @@ fn j19_a_cookie_stands_once() {
         assert_eq!(find(&place, fields, joined), want, "{fields:?} {joined}");
     }
 }
+
+#[test]
+fn a_basic_credential_stands_alone() {
+    for (value, joined, want) in [
+        ("Basic YTpi", false, Found::One("YTpi")),
+        ("basic YTpi", false, Found::One("YTpi")),
+        ("Basic", false, Found::One("")),
+        ("Basic  a b", false, Found::One("a b")),
+        ("Bearer abc", false, Found::Nothing),
+        ("BasicX YTpi", false, Found::Nothing),
+        ("Digest username=\"a\", realm=\"b\"", false, Found::Nothing),
+        ("Basic YTpi, Basic YTpi", false, Found::Many),
+        ("Basic YTpi,Bearer b", false, Found::Many),
+        ("Bearer b,Basic YTpi", false, Found::Many),
+        ("Basic a,b", true, Found::Many),
+    ] {
+        assert_eq!(find(&TokenPlace::Basic, &[("authorization", value)], joined), want, "{value:?}");
+    }
+    let two = [("authorization", "Basic YTpi"), ("authorization", "Bearer b")];
+    assert_eq!(find(&TokenPlace::Basic, &two, false), Found::Many);
+}

@@ -36,6 +36,24 @@ impl<'w> Surroundings<'w> {
             .map_err(|error| Problem::error(at.place.clone(), "", unreadable("file", &path, &error, MAX_FILE)))
     }
 
+    /// A file of UTF-8 text, with the name to call it by.
+    pub fn text(&self, at: &At<String>) -> Result<(String, String), Problem> {
+        let name = self.folder.join(&at.value).display().to_string();
+        match String::from_utf8(self.file(at)?) {
+            Ok(text) => Ok((name, text)),
+            Err(_) => Err(Problem::error(at.place.clone(), "", format!("the file `{name}` is not UTF-8 text"))),
+        }
+    }
+
+    /// A warning about a file that every user of this machine may read, and should not.
+    pub fn open_to_others(&self, at: &At<String>) -> Option<Problem> {
+        let path = self.folder.join(&at.value);
+        self.world.readable_by_others(&path).then(|| {
+            let message = format!("every user of this machine may read `{}`", path.display());
+            Problem::warning(at.place.clone(), "", message).help(format!("chmod o-r {}", path.display()))
+        })
+    }
+
     /// A secret. One newline at its end does not belong to it; an empty one is refused.
     pub fn secret(&self, at: &At<SecretRef>) -> Result<Secret<Vec<u8>>, Problem> {
         let (place, mut content) = match (&at.file, &at.env) {

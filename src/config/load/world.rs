@@ -6,6 +6,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -19,6 +20,9 @@ pub trait World {
 
     /// An environment variable.
     fn env(&self, name: &str) -> Option<OsString>;
+
+    /// May every user of the machine read this file? False where nobody can say.
+    fn readable_by_others(&self, path: &Path) -> bool;
 }
 
 /// The machine we run on.
@@ -39,6 +43,10 @@ impl World for Machine {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     fn env(&self, name: &str) -> Option<OsString> {
         std::env::var_os(name)
+    }
+
+    fn readable_by_others(&self, path: &Path) -> bool {
+        fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
     }
 }
 
@@ -102,5 +110,9 @@ impl World for Pretend {
 
     fn env(&self, name: &str) -> Option<OsString> {
         self.variables.get(name).cloned()
+    }
+
+    fn readable_by_others(&self, _: &Path) -> bool {
+        false
     }
 }

@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use crate::config::at::At;
 use crate::config::at::OneOrMany;
+use crate::config::tree::api_key::ApiKeys;
 use crate::config::tree::certificate::Certificate;
 use crate::config::tree::introspection::Introspection;
 use crate::config::tree::introspection::Userinfo;
@@ -22,6 +23,9 @@ pub struct Source {
     /// Opaque tokens that the userinfo endpoint is asked with (OpenID Connect Core §5.3).
     #[serde(default)]
     pub userinfo: Option<At<Userinfo>>,
+    /// Keys that we gave to machines.
+    #[serde(default)]
+    pub api_key: Option<At<ApiKeys>>,
     /// Client certificates that the proxy verified.
     #[serde(default)]
     pub certificate: Option<At<Certificate>>,

@@ -9,15 +9,18 @@ use crate::config::load::Surroundings;
 use crate::config::tree;
 use crate::model::problem::Problem;
 use crate::model::problem::Problems;
+use crate::snapshot::identity::api_key;
 use crate::snapshot::identity::certificate;
 use crate::snapshot::identity::introspection;
 use crate::snapshot::identity::jwt;
+use crate::snapshot::network::NetworkNames;
 
 /// The one kind of a source.
 pub(super) enum Written<'c> {
     Jwt(&'c At<tree::Jwt>),
     Introspection(&'c At<tree::Introspection>),
     Userinfo(&'c At<tree::Userinfo>),
+    ApiKeys(&'c At<tree::ApiKeys>),
     Certificate(&'c At<tree::Certificate>),
 }
 
@@ -26,11 +29,12 @@ type TokenPlaces = At<Vec<At<tree::TokenPlace>>>;
 impl<'c> Written<'c> {
     /// Find it, or say that there is none or more than one.
     pub(super) fn of(name: &At<String>, source: &'c At<tree::Source>, problems: &mut Problems) -> Option<Written<'c>> {
-        let tree::Source { jwt, introspection, userinfo, certificate } = &source.value;
+        let tree::Source { jwt, introspection, userinfo, api_key, certificate } = &source.value;
         let kinds = [
             ("jwt", jwt.as_ref().map(Written::Jwt)),
             ("introspection", introspection.as_ref().map(Written::Introspection)),
             ("userinfo", userinfo.as_ref().map(Written::Userinfo)),
+            ("api_key", api_key.as_ref().map(Written::ApiKeys)),
             ("certificate", certificate.as_ref().map(Written::Certificate)),
         ];
         let known = kinds.each_ref().map(|(kind, _)| format!("`{kind}`")).join(", ");
@@ -54,6 +58,7 @@ impl<'c> Written<'c> {
     pub(super) fn build(
         &self,
         name: &Arc<str>,
+        networks: &NetworkNames,
         surroundings: &Surroundings<'_>,
         problems: &mut Problems,
     ) -> Option<Kind> {
@@ -71,6 +76,7 @@ impl<'c> Written<'c> {
                 let mapping = jwt::mapping(written.preset.as_ref(), written.claims.as_ref(), problems);
                 introspection::userinfo(name, written, places, mapping, problems).map(Kind::Introspection)
             }
+            Written::ApiKeys(keys) => api_key::source(name, keys, networks, surroundings, problems).map(Kind::ApiKey),
             Written::Certificate(certificate) => {
                 certificate::source(name, certificate, problems).map(Kind::Certificate)
             }
@@ -83,7 +89,7 @@ impl<'c> Written<'c> {
             Written::Jwt(jwt) => Some(&jwt.issuer),
             Written::Introspection(introspection) => Some(introspection.issuer.as_ref().unwrap_or(name)),
             Written::Userinfo(userinfo) => Some(userinfo.issuer.as_ref().unwrap_or(name)),
-            Written::Certificate(_) => None,
+            Written::ApiKeys(_) | Written::Certificate(_) => None,
         }
     }
 
@@ -92,7 +98,7 @@ impl<'c> Written<'c> {
             Written::Jwt(jwt) => jwt.token.as_ref(),
             Written::Introspection(introspection) => introspection.token.as_ref(),
             Written::Userinfo(userinfo) => userinfo.token.as_ref(),
-            Written::Certificate(_) => None,
+            Written::ApiKeys(_) | Written::Certificate(_) => None,
         }
     }
 
@@ -102,7 +108,7 @@ impl<'c> Written<'c> {
             Written::Jwt(jwt) => return vec![Tokens::SignedBy(&jwt.issuer)],
             Written::Introspection(introspection) => (introspection.issuer.as_ref(), introspection.jwts),
             Written::Userinfo(userinfo) => (userinfo.issuer.as_ref(), userinfo.jwts),
-            Written::Certificate(_) => return vec![],
+            Written::ApiKeys(_) | Written::Certificate(_) => return vec![],
         };
         let signed = issuer.filter(|_| jwts).map(|issuer| Tokens::SignedBy(issuer));
         signed.into_iter().chain([Tokens::Opaque]).collect()

@@ -30,7 +30,7 @@ pub fn run(input: &[u8]) {
             let (pem, principal) = if *kind == b'p' { (Some(text), None) } else { (None, Some(text)) };
             let headers = Headers::new(false);
             let certificate = StatedCertificate { pem, principal };
-            let user = attempt(&*ENVOY, &Presented { headers: &headers, certificate, dialect: Dialect::ExtAuthz });
+            let user = attempt(&*ENVOY, &Presented { certificate, ..Presented::headers(&headers) });
             if let (Some(user), b'u') = (user, kind) {
                 assert_eq!(user, text);
             }
@@ -81,7 +81,7 @@ fn header(sources: &[Arc<Source>], dialect: Dialect, fields: &[(&str, &[u8])]) -
     for (name, value) in fields {
         headers.push(name, value);
     }
-    attempt(sources, &Presented { headers: &headers, certificate: StatedCertificate::default(), dialect })
+    attempt(sources, &Presented { dialect, ..Presented::headers(&headers) })
 }
 
 fn attempt(sources: &[Arc<Source>], presented: &Presented<'_, '_>) -> Option<String> {

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::LazyLock;
 use std::sync::Mutex;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use postern::authn::Answers;
 use postern::config::load;
 use postern::config::load::Pretend;
@@ -140,14 +142,20 @@ fn f6_no_secret_is_in_any_output() {
   people: {jwt: {issuer: https://sso.test, audience: app, jwks_file: keys.json, algorithms: [ES256], token: [bearer, {cookie: session}, {header: X-Token}]}}
   machines: {jwt: {issuer: https://m.test, audience: app, algorithms: [HS256], secret: {env: MACHINES}}}
   robots: {jwt: {issuer: https://r.test, audience: app, algorithms: [HS256], secret: {file: robots.key}}}
-defaults: {identity: [people, machines, robots]}
+  keys: {api_key: {keys: keys.yaml, pepper: {env: PEPPER}, token: [{header: X-Api-Key}, bearer, basic]}}
+defaults: {identity: [people, machines, robots, keys]}
 hosts: {app.test: {login: \"https://sso.test/login?rd={url}\", routes: [{path: /**, require: {groups: [people/staff]}}]}}
 ";
     let mut house = House::with("");
+    let ((line, key), (office, office_key)) =
+        (super::api_key::key("ci", ""), super::api_key::key("office", ", networks: [10.0.0.0/8]"));
+    let wrong_key = super::api_key::key("ci", "").1;
     let world = Pretend::new()
         .file("keys.json", house.issuer.jwks())
         .file("robots.key", CANARIES[4])
-        .variable("MACHINES", CANARIES[3]);
+        .file("keys.yaml", format!("{line}{office}...\n"))
+        .variable("MACHINES", CANARIES[3])
+        .variable("PEPPER", super::api_key::PEPPER);
     let snapshot = build(POLICY, world.clone()).unwrap_or_else(|problems| panic!("{problems:?}"));
     let mut said = format!("{snapshot:?}\n{world:?}");
     house.engine = postern::engine::Engine::new(Arc::new(snapshot), Arc::clone(house.engine.telemetry()));
@@ -156,7 +164,12 @@ hosts: {app.test: {login: \"https://sso.test/login?rd={url}\", routes: [{path: /
     // The signature and the claims of each token: its header is the same for all.
     let tokens = [token.clone(), house.token(&json!({"exp": 1})), house.token(&json!({"aud": "x", "jti": "z"}))];
     canaries.extend(tokens.iter().flat_map(|token| token.split('.').skip(1).map(str::to_owned)));
-    let asks: Vec<_> = tokens
+    // The secret half of each key, and the hashes: the ids are public.
+    let keys = [&key, &office_key, &wrong_key];
+    canaries.extend(keys.iter().map(|key| key.rsplit('_').next().unwrap_or_default().to_owned()));
+    canaries.extend([&line, &office].map(|line| line.split('\'').nth(1).unwrap_or_default().to_owned()));
+    canaries.push(super::api_key::PEPPER.to_owned());
+    let mut asks: Vec<_> = tokens
         .iter()
         .flat_map(|token| {
             [
@@ -176,6 +189,18 @@ hosts: {app.test: {login: \"https://sso.test/login?rd={url}\", routes: [{path: /
             ]
         })
         .collect();
+    asks.extend(keys.iter().flat_map(|key| {
+        let basic = |user: &str| format!("Basic {}", STANDARD.encode(format!("{user}:{key}")));
+        canaries.extend([basic("ci"), basic("x")].map(|value| value.replace("Basic ", "")));
+        [
+            get("/x").bearer(key),
+            get("/x").header("X-Api-Key", key),
+            get("/x").header("X-Api-Key", &format!("{key}0")),
+            get("/x").header("X-Api-Key", &key.replace("postern_", "")),
+            get("/x").header("Authorization", &basic("ci")),
+            get("/x").header("Authorization", &basic("x")),
+        ]
+    }));
     let log = logged("trace", || {
         for ask in &asks {
             for (way, answer) in house.answers(ask) {
