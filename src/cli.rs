@@ -4,6 +4,7 @@ pub mod ask;
 pub mod check;
 pub mod demo;
 pub mod explain;
+pub mod key;
 pub mod load;
 pub mod print;
 pub mod request;
@@ -41,6 +42,7 @@ enum Verb {
     Explain(explain::Explain),
     Ask(ask::Ask),
     Demo(demo::Demo),
+    Key(key::Key),
 }
 
 /// Read the process's arguments and do what they say. Wrong arguments end the process with [`INVALID`].
@@ -51,6 +53,7 @@ pub fn run() -> ExitCode {
         Verb::Explain(explain) => explain.run(),
         Verb::Ask(ask) => ask.run(),
         Verb::Demo(demo) => demo.run(),
+        Verb::Key(key) => key.run(),
     };
     ExitCode::from(outcome.unwrap_or_else(|error| {
         print::failure(&error);

@@ -13,16 +13,19 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest;
 
+use crate::config::at::At;
 use crate::config::read;
 use crate::config::read::Doubt;
 use crate::config::read::Extent;
 use crate::config::report::Report;
 use crate::config::tree::Config;
+use crate::config::tree::SecretRef;
 use crate::config::yaml;
 use crate::model::problem::Place;
 use crate::model::problem::Problem;
 use crate::model::problem::Problems;
 use crate::model::problem::Severity;
+use crate::model::secret::Secret;
 
 pub use crate::config::load::draft::Draft;
 pub use crate::config::load::surroundings::Surroundings;
@@ -88,6 +91,11 @@ pub fn load(path: &Path, world: &dyn World) -> Result<Loaded, Refused> {
         Understood::Draft(draft) => Err(Refused { problems, files, draft: Some(Box::new(draft)) }),
         Understood::Nothing => Err(Refused { problems, files, draft: None }),
     }
+}
+
+/// A secret that is named outside of a policy; relative paths start from the current folder.
+pub fn secret(reference: &At<SecretRef>, world: &dyn World) -> Result<Secret<Vec<u8>>, Problem> {
+    Surroundings::new(PathBuf::new(), world).secret(reference)
 }
 
 impl Refused {

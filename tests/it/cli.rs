@@ -1,5 +1,7 @@
 //! Every verb as it is met at a prompt: its exact words and its exit status, in `tests/cli`.
 
+mod key;
+
 use std::path::Path;
 use std::process::Command;
 use std::process::Stdio;
@@ -91,7 +93,7 @@ fn sign(claims: &Value) -> String {
 fn every_verb_helps() {
     let mut prompt = Prompt::default();
     prompt.run("help", &["--help"]);
-    for verb in ["serve", "check", "explain", "ask", "demo"] {
+    for verb in ["serve", "check", "explain", "ask", "demo", "key"] {
         prompt.run(&format!("help_{verb}"), &[verb, "--help"]);
     }
     prompt.blessed.finish();

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use crate::config::at::At;
 use crate::config::at::OneOrMany;
 use crate::config::tree::SecretRef;
+use crate::model::problem::Place;
 
 /// Keys for machines, made with `postern key new`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -34,6 +35,15 @@ pub enum KeyPlace {
     Basic,
     /// A header of its own: the whole value is the key.
     Header(String),
+}
+
+impl SecretRef {
+    /// A reference that stands elsewhere than in a policy: on `line`.
+    pub fn named(file: Option<&str>, env: Option<&str>, line: &str) -> At<SecretRef> {
+        let place = Place::whole(line);
+        let at = |name: &str| At { value: name.to_owned(), place: place.clone() };
+        At { value: SecretRef { file: file.map(at), env: env.map(at) }, place: place.clone() }
+    }
 }
 
 /// One line of a key file.
