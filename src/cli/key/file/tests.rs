@@ -35,7 +35,7 @@ fn a_line_is_taken_away_and_comments_stay() {
         Ok("# Ours.\n- {id: a, hash: x, owner: o} # the first\n# About b.\n# The end.\n...\n")
     );
     assert_eq!(without("- {id: a, hash: x, owner: o}\n...\n", "a").as_deref(), Ok("...\n"));
-    assert_eq!(without(TEXT, "c"), Err("there is no key `c` (known: `a`, `b`)".to_owned()));
+    assert_eq!(without(TEXT, "c"), Err("there is no key `c` (known here: `a`, `b`)".to_owned()));
     for odd in ["[{id: a, hash: x, owner: o}, {id: b, hash: x, owner: o}]\n", "-\n  {id: a, hash: x, owner: o}\n...\n"]
     {
         assert_eq!(without(odd, "a"), Err("`k` is not a list of lines; take the key away by hand".to_owned()), "{odd}");
