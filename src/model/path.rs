@@ -11,6 +11,7 @@ use std::borrow::Cow;
 
 use thiserror::Error;
 
+use crate::model::path::reading::Parts;
 use crate::model::path::reading::Reading;
 
 /// The longest request target that is judged, in octets.
@@ -24,7 +25,7 @@ pub struct Path<'w> {
     hazards: Hazards,
     /// Every reading that keeps case, the canonical one first. None for a plain path, which has but one: its segments are
     /// simply those of `raw`.
-    readings: Vec<Vec<Vec<u8>>>,
+    readings: Vec<Parts>,
 }
 
 /// Why a target is refused whatever the policy says.
@@ -171,20 +172,16 @@ impl<'w> Path<'w> {
     /// Decoded once, slashes merged, dots resolved, the rest kept: the reading that names the route, and the one
     /// that identity, limits and the log use.
     pub fn canonical(&self) -> Reading<'_> {
-        let segments = match self.readings.first() {
-            Some(segments) => return borrowed(segments),
-            None => plain_segments(self.raw),
-        };
-        Reading::new(segments, false)
+        self.readings.first().map_or_else(|| Reading::plain(self.raw), Parts::reading)
     }
 
     /// The canonical reading as text, escaped where it must be.
     pub fn canonical_text(&self) -> Cow<'w, str> {
         match self.readings.first() {
             None => Cow::Borrowed(self.raw),
-            Some(segments) => {
+            Some(parts) => {
                 let mut text = String::with_capacity(self.raw.len());
-                for segment in segments {
+                for segment in parts.reading().segments() {
                     text.push('/');
                     escape::encode(segment, &mut text);
                 }
@@ -198,38 +195,18 @@ impl<'w> Path<'w> {
 
     /// Every other thing a backend might make of this path. `fold` adds the readings of servers that ignore case.
     pub fn other_readings(&self, fold: bool) -> Vec<Reading<'_>> {
-        let kept = self.readings.iter().skip(1).map(|segments| borrowed(segments));
+        let kept = self.readings.iter().skip(1).map(Parts::reading);
         if !fold {
             return kept.collect();
         }
-        let fold_all = |segments: &[Vec<u8>]| {
-            Reading::new(segments.iter().map(|segment| Cow::Owned(segment.to_ascii_lowercase())).collect(), true)
-        };
-        let folded = if self.readings.is_empty() {
-            vec![fold_all(&plain_segments(self.raw).into_iter().map(Cow::into_owned).collect::<Vec<_>>())]
-        } else {
-            self.readings.iter().map(|segments| fold_all(segments)).collect()
-        };
-        kept.chain(folded).collect()
+        let folded = std::iter::once(self.canonical().fold()).chain(kept.clone().map(|reading| reading.fold()));
+        kept.clone().chain(folded).collect()
     }
-}
-
-/// A reading that keeps case, of segments that were decoded before.
-fn borrowed(segments: &[Vec<u8>]) -> Reading<'_> {
-    Reading::new(segments.iter().map(|segment| Cow::Borrowed(segment.as_slice())).collect(), false)
 }
 
 /// The segments of a raw path as they are written, an empty last one for a trailing slash.
 fn written_segments(raw: &str) -> std::str::Split<'_, char> {
     raw.strip_prefix('/').unwrap_or(raw).split('/')
-}
-
-fn plain_segments(raw: &str) -> Vec<Cow<'_, [u8]>> {
-    let mut segments: Vec<_> = written_segments(raw).map(|segment| Cow::Borrowed(segment.as_bytes())).collect();
-    if segments.last().is_some_and(|segment| segment.is_empty()) {
-        segments.pop();
-    }
-    segments
 }
 
 /// One pass over the raw path: refuse what no route can want, mark what servers disagree about.

@@ -56,17 +56,13 @@ impl PathRegex {
 
     /// Does it cover this reading?
     pub fn matches(&self, reading: &Reading<'_>) -> bool {
-        let mut path = String::new();
-        for segment in reading.segments() {
-            path.push('/');
-            // Readings are UTF-8, or the path was refused; were one not, U+FFFD matches no expression by mistake.
-            path.push_str(&String::from_utf8_lossy(segment));
-        }
-        if path.is_empty() {
-            path.push('/');
-        }
-        let regex = if reading.folded() { &self.folded } else { &self.exact };
-        regex.is_match(&path)
+        self.covers(&reading.decoded(), reading.folded())
+    }
+
+    /// Does it cover a reading with this text? Whoever asks many expressions makes the text once.
+    pub fn covers(&self, decoded: &str, folded: bool) -> bool {
+        let regex = if folded { &self.folded } else { &self.exact };
+        regex.is_match(decoded)
     }
 
     /// Does the expression hold an upper-case letter that stands for itself?

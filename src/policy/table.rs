@@ -1,6 +1,5 @@
 //! The routes of one host block, found by path and method in time that does not grow with their number.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::model::path::reading::Reading;
@@ -67,8 +66,10 @@ impl RouteTable {
         let trie = if reading.folded() { &self.folded } else { &self.exact };
         let listed = trie.find(reading.segments());
         let earlier = |number: usize| listed.is_none_or(|listed| number < listed);
-        let matched =
-            self.regexes.iter().take_while(|(number, _)| earlier(*number)).find(|(_, regex)| regex.matches(reading));
+        let mut decoded = None;
+        let mut covers =
+            |regex: &PathRegex| regex.covers(decoded.get_or_insert_with(|| reading.decoded()), reading.folded());
+        let matched = self.regexes.iter().take_while(|(number, _)| earlier(*number)).find(|(_, regex)| covers(regex));
         let first = matched.map(|(number, _)| *number).or(listed);
         let Some(group) = first.and_then(|number| self.patterns.get(number)) else {
             return Found::Nothing;
@@ -148,13 +149,13 @@ impl Trie {
         }
     }
 
-    fn find(&self, segments: &[Cow<'_, [u8]>]) -> Option<usize> {
+    fn find<'s>(&self, segments: impl Iterator<Item = &'s [u8]> + Clone) -> Option<usize> {
         let mut best = None;
         self.search(0, segments, &mut best);
         best
     }
 
-    fn search(&self, at: usize, segments: &[Cow<'_, [u8]>], best: &mut Option<usize>) {
+    fn search<'s>(&self, at: usize, mut segments: impl Iterator<Item = &'s [u8]> + Clone, best: &mut Option<usize>) {
         let Some(node) = self.nodes.get(at) else { return };
         let better = |number: usize, best: &Option<usize>| best.is_none_or(|best| number < best);
         if !node.lowest.is_some_and(|lowest| better(lowest, best)) {
@@ -165,7 +166,7 @@ impl Trie {
         {
             *best = Some(number);
         }
-        let Some((first, rest)) = segments.split_first() else {
+        let Some(first) = segments.next() else {
             if let Some(number) = node.exact
                 && better(number, best)
             {
@@ -173,13 +174,13 @@ impl Trie {
             }
             return;
         };
-        if let Some(next) = node.literals.get(first.as_ref()) {
-            self.search(*next, rest, best);
+        if let Some(next) = node.literals.get(first) {
+            self.search(*next, segments.clone(), best);
         }
         if let Some(next) = node.any
             && !first.is_empty()
         {
-            self.search(next, rest, best);
+            self.search(next, segments, best);
         }
     }
 }

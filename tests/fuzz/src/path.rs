@@ -21,7 +21,7 @@ pub fn run(input: &[u8]) {
         assert!(!again.hazards().any(Hazards::DOTS | Hazards::SLASHES), "{target} is {text}");
     }
     for segment in path.canonical().segments() {
-        assert!(!segment.is_empty() && segment.as_ref() != b"." && segment.as_ref() != b"..", "{target} is {text}");
+        assert!(!segment.is_empty() && segment != b"." && segment != b"..", "{target} is {text}");
         assert!(std::str::from_utf8(segment).is_ok_and(|text| !text.chars().any(char::is_control)), "{target}");
     }
 
@@ -32,7 +32,7 @@ pub fn run(input: &[u8]) {
     let canonical = path.canonical();
     let others = path.other_readings(true);
     let same = |segments: &[Vec<u8>], reading: &postern::model::path::reading::Reading<'_>| {
-        reading.segments().iter().map(AsRef::as_ref).eq(segments.iter().map(Vec::as_slice))
+        reading.segments().eq(segments.iter().map(Vec::as_slice))
     };
     for view in backend::views(target) {
         let known = others.iter().any(|reading| reading.folded() == view.folded && same(&view.segments, reading));
