@@ -26,9 +26,32 @@ mod ingress_nginx;
 mod nginx;
 mod traefik;
 
+use crate::dialect::forwarding::Standing;
 use crate::model::dialect::Dialect;
 use crate::model::reason::Reason;
 use crate::model::request::Refusal;
+
+/// Is this a forwarding header that `dialect` does not read, so that it is only counted?
+pub fn ignores(dialect: Dialect, name: &str) -> bool {
+    standing(dialect, name) == Standing::Ignored
+}
+
+/// The dialects that read the header of this name as an attribute of the request.
+pub fn readers(name: &str) -> impl Iterator<Item = Dialect> {
+    Dialect::ALL.into_iter().filter(move |dialect| matches!(standing(*dialect, name), Standing::Attribute(_)))
+}
+
+fn standing(dialect: Dialect, name: &str) -> Standing {
+    match dialect {
+        Dialect::ExtAuthz => ext_authz::FORWARDING.standing(name),
+        Dialect::EnvoyHttp => envoy_http::FORWARDING.standing(name),
+        Dialect::Caddy => caddy::FORWARDING.standing(name),
+        Dialect::Traefik => traefik::FORWARDING.standing(name),
+        Dialect::Nginx => nginx::FORWARDING.standing(name),
+        Dialect::IngressNginx => ingress_nginx::FORWARDING.standing(name),
+        Dialect::Haproxy => haproxy::FORWARDING.standing(name),
+    }
+}
 
 fn refuse(dialect: Dialect, reason: Reason, detail: impl Into<String>) -> Refusal {
     Refusal { dialect, reason, detail: detail.into() }

@@ -1,6 +1,7 @@
 //! `postern explain`: every step of the walk that a request takes, with the lines that decided.
 
 mod caller;
+mod forwarding;
 mod render;
 
 use std::path::PathBuf;
@@ -133,7 +134,7 @@ fn explain(
         address: StatedAddress { peer: Some(&client.from), forwarded_for: forwarded_for(client) },
         headers,
         certificate: StatedCertificate { pem: client.certificate.as_deref(), principal: None },
-        ignored_forwarding: 0,
+        ignored_forwarding: forwarding::ignored(client).count().try_into()?,
     };
     let request = match Request::parse(attributes) {
         Ok(request) => request,
@@ -145,6 +146,7 @@ fn explain(
     notes.note(Station::Request, None, || {
         format!("{} host `{}`, path `{}`", request.method, request.host.name(), request.path.canonical().text())
     });
+    forwarding::note(client, &policy.snapshot.policy.address, notes);
     let mut given = Given { decision_id: DecisionId(0), now: clock::now(), answers: Answers::none(), assumed };
     loop {
         let mut taken = notes.clone();

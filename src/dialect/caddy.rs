@@ -12,7 +12,7 @@ use crate::model::dialect::Dialect;
 use crate::model::reason::Reason;
 use crate::model::request::{Attributes, Refusal};
 
-const FORWARDING: Forwarding<5> = Forwarding { reads: READS, writes: &["x-forwarded-client-port"] };
+pub(super) const FORWARDING: Forwarding<5> = Forwarding { reads: READS, writes: &["x-forwarded-client-port"] };
 
 pub(super) fn decode(parts: &Parts) -> Result<Attributes<'_>, Refusal> {
     let attributes = forwarded::decode(Dialect::Caddy, &FORWARDING, parts)?;

@@ -19,7 +19,7 @@ use crate::model::response::Allow;
 pub(super) const PREFIX: &str = "/auth/envoy";
 
 /// Method, host and target are known from the request line; that the configuration repeats them is not needed.
-const FORWARDING: Forwarding<2> =
+pub(super) const FORWARDING: Forwarding<2> =
     Forwarding { reads: [PROTO, FOR], writes: &[METHOD, HOST, URI, "x-envoy-external-address"] };
 
 pub(super) fn decode(parts: &Parts) -> Result<Attributes<'_>, Refusal> {

@@ -6,6 +6,7 @@
 mod decode;
 mod encode;
 
+pub(super) use decode::FORWARDING;
 pub use decode::{decode, read};
 pub use encode::{encode, failure};
 

@@ -16,7 +16,7 @@ const URL: &str = "x-original-url";
 const METHOD: &str = "x-original-method";
 const ADDRESS: &str = "x-real-ip";
 
-const FORWARDING: Forwarding<3> =
+pub(super) const FORWARDING: Forwarding<3> =
     Forwarding { reads: [URL, METHOD, ADDRESS], writes: &["x-forwarded-for", "x-forwarded-proto", "x-original-uri"] };
 
 pub(super) fn decode(parts: &Parts) -> Result<Attributes<'_>, Refusal> {

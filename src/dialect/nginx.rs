@@ -13,7 +13,7 @@ use super::forwarding::Forwarding;
 use crate::model::dialect::Dialect;
 use crate::model::request::{Attributes, Refusal};
 
-const FORWARDING: Forwarding<5> = Forwarding { reads: READS, writes: &["x-forwarded-client-port"] };
+pub(super) const FORWARDING: Forwarding<5> = Forwarding { reads: READS, writes: &["x-forwarded-client-port"] };
 
 pub(super) fn decode(parts: &Parts) -> Result<Attributes<'_>, Refusal> {
     forwarded::decode(Dialect::Nginx, &FORWARDING, parts)

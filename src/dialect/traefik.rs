@@ -10,7 +10,7 @@ use super::forwarding::Forwarding;
 use crate::model::dialect::Dialect;
 use crate::model::request::{Attributes, Refusal};
 
-const FORWARDING: Forwarding<5> =
+pub(super) const FORWARDING: Forwarding<5> =
     Forwarding { reads: READS, writes: &["x-forwarded-port", "x-forwarded-server", "x-real-ip"] };
 
 pub(super) fn decode(parts: &Parts) -> Result<Attributes<'_>, Refusal> {

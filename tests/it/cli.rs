@@ -179,6 +179,9 @@ fn explain_tells_every_step() {
     prompt.explain("explain_ambiguous", "https://app.example.test/assets/%2e%2e/admin/users", &["--as", operator]);
     prompt.explain("explain_spoofed", root, &["--as", staff, "-H", "Remote_User: root"]);
     prompt.explain("explain_spoofed_json", root, &["--as", staff, "-H", "Remote_User: root", "--json"]);
+    let chain =
+        ["--as", staff, "-H", "X-Real-IP: 192.0.2.9", "-H", "X-Forwarded-Prefix: /a", "-H", "X-Forwarded-For: ::1"];
+    prompt.explain("explain_forwarding", root, &chain);
     prompt.explain("explain_method", "https://app.example.test/reports/may", &["--as", "carol", "-X", "POST"]);
     prompt.explain("explain_host", "https://wiki.example.test/", &["--as", staff]);
     prompt.explain("explain_unreadable", "https://app.example.test/%zz", &["--as", staff]);

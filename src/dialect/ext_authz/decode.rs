@@ -48,7 +48,7 @@ pub fn decode(request: &CheckRequest) -> Result<Attributes<'_>, Refusal> {
 }
 
 /// Envoy adds its peer to `X-Forwarded-For`, and writes the other two itself.
-const FORWARDING: Forwarding<1> =
+pub(in crate::dialect) const FORWARDING: Forwarding<1> =
     Forwarding { reads: ["x-forwarded-for"], writes: &["x-forwarded-proto", "x-envoy-external-address"] };
 
 fn required<'w>(name: &str, value: &'w str) -> Result<&'w str, Refusal> {
