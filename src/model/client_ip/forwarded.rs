@@ -14,10 +14,8 @@ pub fn addresses(lines: &[&str]) -> Result<Vec<Option<IpAddr>>, OpenQuote> {
     let mut elements: Vec<String> = vec![String::new()];
     let mut quoted = Quoted::Outside;
     for (index, line) in lines.iter().enumerate() {
-        if index > 0 {
-            next(&mut elements, quoted, ',');
-        }
-        for character in line.chars() {
+        let comma = (index > 0).then_some(',');
+        for character in comma.into_iter().chain(line.chars()) {
             match (quoted, character) {
                 (_, ',') => {
                     next(&mut elements, quoted, ',');
@@ -211,6 +209,7 @@ mod tests {
             vec!["for=6.6.6.6;x=\", for=\"[2001:db8::1]\""],
             vec!["for=6.6.6.6;x=\"\\", "for=\"[2001:db8::1]\";by=\"[2001:db8::2]\""],
             vec!["\"\\"],
+            vec!["a=\"\\", "\"\""],
         ] {
             assert_eq!(read(&lines), Err(OpenQuote), "{lines:?}");
         }
