@@ -77,6 +77,20 @@ impl PathPattern {
         self.open
     }
 
+    /// Does it cover one path only?
+    pub fn is_one_path(&self) -> bool {
+        !self.open && !self.segments.contains(&Segment::Any)
+    }
+
+    /// The pattern as a server takes it that ignores ASCII case.
+    pub fn folded(&self) -> PathPattern {
+        let fold = |segment: &Segment| match segment {
+            Segment::Literal(octets) => Segment::Literal(octets.to_ascii_lowercase()),
+            Segment::Any => Segment::Any,
+        };
+        PathPattern { segments: self.segments.iter().map(fold).collect(), open: self.open }
+    }
+
     /// Does a literal hold an upper-case ASCII letter?
     pub fn mentions_upper_case(&self) -> bool {
         self.segments

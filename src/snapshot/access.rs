@@ -59,6 +59,12 @@ fn requirement(
         add(Condition::Users(names.identities.members(users, problems)), &users.place);
     }
     if let Some(scopes) = &require.scopes {
+        // RFC 6749 §3.3: a token's scopes stand apart by spaces.
+        for scope in scopes.iter().filter(|scope| scope.is_empty() || scope.contains(char::is_whitespace)) {
+            let message = format!("`{}` is not a scope: no token can have it", scope.value);
+            let help = "write the scopes one by one: `scopes: [read, write]`";
+            problems.push(Problem::error(scope.place.clone(), "", message).help(help));
+        }
         add(Condition::Scopes(Scopes(scopes.iter().map(|scope| scope.value.clone()).collect())), &scopes.place);
     }
     if let Some(sources) = &require.identity {

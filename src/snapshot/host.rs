@@ -78,13 +78,18 @@ fn build(
         scope.problems.push(Problem::warning(key.place.clone(), "", message));
     }
     let login = scope.login();
+    let routes: Vec<Route> = default_routes.into_iter().chain(own_routes).collect();
+    let case_sensitive = block.path_case.as_deref() == Some(&tree::PathCase::Sensitive);
+    if !case_sensitive {
+        overlap::warn_of_case(&routes, scope.problems);
+    }
     HostBlock {
         key: key.as_str().into(),
         place: key.place.clone(),
         login,
         preflight: block.preflight.as_deref() == Some(&tree::Preflight::Allow),
-        case_sensitive: block.path_case.as_deref() == Some(&tree::PathCase::Sensitive),
-        routes: RouteTable::new(default_routes.into_iter().chain(own_routes).collect()),
+        case_sensitive,
+        routes: RouteTable::new(routes),
     }
 }
 

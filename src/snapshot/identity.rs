@@ -5,6 +5,7 @@ mod certificate;
 mod introspection;
 mod jwt;
 mod kind;
+mod place;
 
 use std::sync::Arc;
 
@@ -163,4 +164,224 @@ impl Identities {
     pub(super) fn keys(&self) -> Vec<Arc<Keys>> {
         self.sources.iter().filter_map(|source| source.keys()).cloned().collect()
     }
+}
+
+fn places(jwt: &tree::Jwt) -> Vec<tree::TokenPlace> {
+    match &jwt.token {
+        None => vec![tree::TokenPlace::Bearer],
+        Some(token) => token.iter().map(|place| place.value.clone()).collect(),
+    }
+}
+
+/// A place that is looked at twice holds nothing new.
+fn listed_once(jwt: &tree::Jwt, problems: &mut Problems) {
+    let Some(token) = &jwt.token else { return };
+    let mut rest = token.iter();
+    while let Some(place) = rest.next_back() {
+        place::check(place, problems);
+        if rest.as_slice().iter().any(|earlier| earlier.value == place.value) {
+            problems.push(Problem::error(place.place.clone(), "", "this token place is listed twice"));
+        }
+    }
+}
+
+fn jwt_source(
+    name: &Arc<str>,
+    jwt: &At<tree::Jwt>,
+    surroundings: &Surroundings<'_>,
+    problems: &mut Problems,
+) -> Option<JwtSource> {
+    let algorithms = algorithms(jwt, problems);
+    let leeway = leeway(jwt, problems);
+    let mapping = mapping(jwt, problems);
+    let keys = keys(name, jwt, surroundings, problems)?;
+    let built = JwtSource::build(JwtSettings {
+        source: name.clone(),
+        issuer: jwt.issuer.value.clone(),
+        audience: jwt.audience.iter().map(|audience| audience.value.clone()).collect(),
+        algorithms,
+        places: places(jwt)
+            .into_iter()
+            .map(|place| match place {
+                tree::TokenPlace::Bearer => TokenPlace::Bearer,
+                tree::TokenPlace::Header(name) => TokenPlace::Header(name.to_ascii_lowercase()),
+                tree::TokenPlace::Cookie(name) => TokenPlace::Cookie(name),
+            })
+            .collect(),
+        leeway,
+        mapping,
+        keys: Arc::new(keys),
+    });
+    built.map_err(|error| problems.push(Problem::error(jwt.place.clone(), "", error.to_string()))).ok()
+}
+
+fn algorithms(jwt: &tree::Jwt, problems: &mut Problems) -> Vec<Algorithm> {
+    let Some(written) = &jwt.algorithms else {
+        if let Some(secret) = &jwt.secret {
+            let message = "a shared secret needs its algorithm named";
+            problems.push(Problem::error(secret.place.clone(), "", message).help("write `algorithms: [HS256]`"));
+            return vec![Algorithm::Hs256];
+        }
+        return Algorithm::DEFAULT.to_vec();
+    };
+    let mut algorithms = Vec::with_capacity(written.len());
+    for name in written.iter() {
+        let Some(algorithm) = Algorithm::parse(name) else {
+            let message = format!("`{}` is not a signature algorithm we verify", name.value);
+            let known = Algorithm::ALL.map(Algorithm::name).join(", ");
+            problems.push(Problem::error(name.place.clone(), "", message).help(format!("known: {known}")));
+            continue;
+        };
+        if algorithm.is_symmetric() != jwt.secret.is_some() {
+            let (message, help) = if algorithm.is_symmetric() {
+                (
+                    format!("`{}` needs a shared `secret`; published keys would make it forgeable", name.value),
+                    "remove it, or write `secret: {file: …}`",
+                )
+            } else {
+                (
+                    format!("`{}` needs public keys, and this source has a shared secret", name.value),
+                    "name only HS256, HS384 or HS512",
+                )
+            };
+            problems.push(Problem::error(name.place.clone(), "", message).help(help));
+        }
+        algorithms.push(algorithm);
+    }
+    algorithms
+}
+
+/// `60s`, `2m`, or a bare number of seconds.
+fn leeway(jwt: &tree::Jwt, problems: &mut Problems) -> i64 {
+    let Some(written) = &jwt.leeway else { return DEFAULT_LEEWAY };
+    let text = written.trim();
+    let (number, unit) = text.split_at(text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic()).len());
+    let factor = match unit {
+        "" | "s" => Some(1),
+        "m" => Some(60),
+        _ => None,
+    };
+    let seconds = number.parse::<i64>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
+    match seconds {
+        Some(seconds) if (0..=600).contains(&seconds) => seconds,
+        _ => {
+            let message = format!("`{}` is not a leeway", written.value);
+            problems.push(Problem::error(written.place.clone(), "", message).help("write `0s` to `10m`"));
+            DEFAULT_LEEWAY
+        }
+    }
+}
+
+fn mapping(jwt: &tree::Jwt, problems: &mut Problems) -> ClaimMapping {
+    let preset = jwt.preset.as_deref().map(|preset| preset_of(*preset));
+    let mut mapping = preset.map(Preset::mapping).unwrap_or_default();
+    let Some(written) = &jwt.claims else { return mapping };
+    let mut path = |written: &At<String>| match ClaimPath::parse(written) {
+        Ok(path) => Some(path),
+        Err(error) => {
+            problems.push(Problem::error(written.place.clone(), "", error.to_string()));
+            None
+        }
+    };
+    if let Some(user) = written.user.as_ref().and_then(&mut path) {
+        mapping.user = user;
+    }
+    if let Some(groups) = &written.groups {
+        mapping.groups = groups.iter().filter_map(&mut path).collect();
+    }
+    if let Some(email) = written.email.as_ref().and_then(&mut path) {
+        mapping.email = email;
+    }
+    if let Some(name) = written.name.as_ref().and_then(&mut path) {
+        mapping.name = name;
+    }
+    mapping
+}
+
+fn preset_of(preset: tree::Preset) -> Preset {
+    match preset {
+        tree::Preset::Keycloak => Preset::Keycloak,
+        tree::Preset::Entra => Preset::Entra,
+        tree::Preset::Authelia => Preset::Authelia,
+        tree::Preset::Okta => Preset::Okta,
+        tree::Preset::Google => Preset::Google,
+    }
+}
+
+/// Where the keys come from: exactly one place, discovery when none is written.
+fn keys(
+    name: &Arc<str>,
+    jwt: &At<tree::Jwt>,
+    surroundings: &Surroundings<'_>,
+    problems: &mut Problems,
+) -> Option<Keys> {
+    let written: Vec<(&str, &Place)> = [
+        ("keys", jwt.keys.as_ref().map(|at| &at.place)),
+        ("jwks_url", jwt.jwks_url.as_ref().map(|at| &at.place)),
+        ("jwks_file", jwt.jwks_file.as_ref().map(|at| &at.place)),
+        ("pem_file", jwt.pem_file.as_ref().map(|at| &at.place)),
+        ("secret", jwt.secret.as_ref().map(|at| &at.place)),
+    ]
+    .into_iter()
+    .filter_map(|(key, place)| Some((key, place?)))
+    .collect();
+    if let [(first, _), (second, place), ..] = written.as_slice() {
+        let message = format!("`{first}` and `{second}` both say where the keys are");
+        problems.push(Problem::error((*place).clone(), "", message).help("keep one of them"));
+        return None;
+    }
+    let issuer = &jwt.issuer.value;
+    let mut fixed = |place: &Place, set: Result<KeySet, String>| match set {
+        Ok(set) => Some(Keys::fixed(name, issuer, set)),
+        Err(message) => {
+            problems.push(Problem::error(place.clone(), "", message));
+            None
+        }
+    };
+    if let Some(file) = &jwt.jwks_file {
+        return match surroundings.file(file) {
+            Ok(document) => fixed(&file.place, KeySet::parse(&document).map_err(|error| error.to_string())),
+            Err(problem) => {
+                problems.push(problem);
+                None
+            }
+        };
+    }
+    if let Some(file) = &jwt.pem_file {
+        return match surroundings.file(file) {
+            Ok(text) => {
+                fixed(&file.place, KeySet::from_pem(&String::from_utf8_lossy(&text)).map_err(|error| error.to_string()))
+            }
+            Err(problem) => {
+                problems.push(problem);
+                None
+            }
+        };
+    }
+    if let Some(secret) = &jwt.secret {
+        return match surroundings.secret(secret) {
+            Ok(content) => fixed(&secret.place, KeySet::from_secret(&content).map_err(|error| error.to_string())),
+            Err(problem) => {
+                problems.push(problem);
+                None
+            }
+        };
+    }
+    let preset = jwt.preset.as_deref().map(|preset| preset_of(*preset));
+    let remote = Keys::remote(RemoteSettings {
+        source: name.clone(),
+        issuer: issuer.clone(),
+        jwks_url: jwt.jwks_url.as_ref().map(|url| url.value.clone()),
+        allowed_hosts: preset
+            .map(Preset::key_hosts)
+            .unwrap_or_default()
+            .iter()
+            .map(|host| (*host).to_owned())
+            .collect(),
+        reach: if jwt.insecure_key_url { Reach::Any } else { Reach::Public },
+        insecure_http: jwt.insecure_key_url,
+        times: Times::default(),
+    });
+    let place = jwt.jwks_url.as_ref().map_or(&jwt.issuer.place, |url| &url.place);
+    remote.map_err(|error| problems.push(Problem::error(place.clone(), "", error.to_string()))).ok()
 }

@@ -1,12 +1,16 @@
-//! A public default route must not take requests away from a host's protected route.
+//! Routes that meet: a public default takes requests away from a protected route; two patterns are one to a server that
+//! ignores case.
+
+use std::collections::HashMap;
 
 use crate::model::problem::Problem;
 use crate::model::problem::Problems;
+use crate::policy::pattern::PathPattern;
 use crate::policy::route::Route;
 use crate::policy::route::RoutePattern;
 
 /// `defaults.routes` come first, so a public one that overlaps a protected route opens a part of it. That is an
-/// error, except under a host's broader rule (`/healthz` under `/**`), where it is what the default is for.
+/// error, except of one path under a host's broader rule (`/healthz` under `/**`), where it is what the default is for.
 pub(super) fn check(defaults: &[Route], own: &[Route], problems: &mut Problems) {
     for default in defaults.iter().filter(|route| route.is_public()) {
         for route in own.iter().filter(|route| !route.is_public()) {
@@ -24,13 +28,32 @@ pub(super) fn check(defaults: &[Route], own: &[Route], problems: &mut Problems) 
     }
 }
 
-/// Does the default take more from the route than a broader rule would give? Of expressions nobody can tell: they might.
+/// Does the default take more from the route than one path that it covers among others? Of expressions nobody can tell: they might.
 fn opens(default: &RoutePattern, own: &RoutePattern) -> bool {
     match (default, own) {
         (RoutePattern::Path(default), RoutePattern::Path(own)) => {
-            let broader = own.covers(default) && own != default;
-            default.overlaps(own) && !broader
+            let one_of_many = default.is_one_path() && own.covers(default) && own != default;
+            default.overlaps(own) && !one_of_many
         }
         (RoutePattern::Regex(_), _) | (_, RoutePattern::Regex(_)) => true,
+    }
+}
+
+/// A request for `/Admin` may be one for `/admin` to the servers behind, so unless both routes allow, both refuse it.
+pub(super) fn warn_of_case(routes: &[Route], problems: &mut Problems) {
+    let mut seen: HashMap<PathPattern, (&PathPattern, &Route)> = HashMap::new();
+    for route in routes {
+        let RoutePattern::Path(pattern) = &route.pattern else { continue };
+        let (other, first) = *seen.entry(pattern.folded()).or_insert((pattern, route));
+        if other != pattern {
+            let message = format!(
+                "routes `{}` ({}) and `{}` differ only in case: where they do not both allow, requests are refused as ambiguous",
+                first.id.name, first.id.place, route.id.name
+            );
+            problems.push(
+                Problem::warning(route.id.place.clone(), "", message)
+                    .help("if the servers behind tell them apart, write `path_case: sensitive` in this host"),
+            );
+        }
     }
 }

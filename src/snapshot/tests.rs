@@ -234,6 +234,58 @@ fn f3_a_public_default_may_not_open_what_a_host_protects() {
     assert_eq!(with("/static/**", "/static/secret"), 1);
     assert_eq!(with("/static/**", "/static/**"), 1);
     assert_eq!(with("/*/x", "/a/*"), 1);
+    // Not one path but a whole family of them is taken out of the broader rule.
+    assert_eq!(with("/api/**", "/**"), 1);
+    assert_eq!(with("/api/*", "/api/**"), 1);
+}
+
+#[test]
+fn f3_a_public_default_may_not_open_what_a_wildcard_host_protects() {
+    for key in ["h.test", "'*.test'", "'**.test'"] {
+        let text = format!(
+            "{IDENTITY}defaults: {{routes: [{{path: /api/**, public: true}}]}}\nhosts: {{{key}: {{routes: [{{path: /**, require: {{users: [u]}}}}]}}}}\n"
+        );
+        let found = problems(&text);
+        assert!(found.len() == 1 && found[0].contains("opens a part of"), "{key}: {found:?}");
+    }
+}
+
+#[test]
+fn patterns_that_differ_only_in_case_are_warned_of() {
+    let with = |host: &str, routes: &str| {
+        let text = format!("{IDENTITY}hosts: {{h.test: {{{host}routes: [{routes}]}}}}\n");
+        let (_, warnings) = built(&text).expect("a good policy");
+        warnings.0.iter().filter(|problem| problem.message.contains("only in case")).count()
+    };
+    let both = "{path: /Admin/**, require: {users: [u]}}, {path: /admin/**, require: {users: [v]}}";
+    assert_eq!(with("", both), 1);
+    assert_eq!(with("path_case: sensitive, ", both), 0);
+    assert_eq!(with("", "{path: /Admin/**, require: {users: [u]}}, {path: /admin, require: {users: [v]}}"), 0);
+    assert_eq!(with("", "{path: /a, methods: [GET], require: {users: [u]}}, {path: /a, require: {users: [v]}}"), 0);
+}
+
+#[test]
+fn scopes_and_token_places_that_cannot_be_are_refused() {
+    for (scope, good) in [("read", true), ("'a:b/c'", true), ("''", false), ("'a b'", false), ("\"a\\tb\"", false)] {
+        let found = problems(&routes(&format!("{{path: /, require: {{scopes: [{scope}]}}}}")));
+        assert_eq!(found.is_empty(), good, "{scope}: {found:?}");
+    }
+    for (place, good) in [
+        ("bearer", true),
+        ("{header: X-Token}", true),
+        ("{cookie: __Host-token}", true),
+        ("{header: 'x y'}", false),
+        ("{header: ''}", false),
+        ("{header: 'x:'}", false),
+        ("{cookie: ''}", false),
+        ("{cookie: 'a=b'}", false),
+        ("{cookie: 'a;b'}", false),
+    ] {
+        let jwt = IDENTITY.replacen("audience:", &format!("token: [{place}], audience:"), 1);
+        assert_ne!(jwt, IDENTITY);
+        let found = problems(&routes("{path: /, require: {users: [u]}}").replacen(IDENTITY, &jwt, 1));
+        assert_eq!(found.is_empty(), good, "{place}: {found:?}");
+    }
 }
 
 #[test]

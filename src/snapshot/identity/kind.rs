@@ -13,6 +13,7 @@ use crate::snapshot::identity::api_key;
 use crate::snapshot::identity::certificate;
 use crate::snapshot::identity::introspection;
 use crate::snapshot::identity::jwt;
+use crate::snapshot::identity::place;
 use crate::snapshot::network::NetworkNames;
 
 /// The one kind of a source.
@@ -187,6 +188,7 @@ fn listed_once(token: Option<&TokenPlaces>, problems: &mut Problems) {
     let Some(token) = token else { return };
     let mut rest = token.iter();
     while let Some(place) = rest.next_back() {
+        place::check(place, problems);
         if rest.as_slice().iter().any(|earlier| earlier.value == place.value) {
             problems.push(Problem::error(place.place.clone(), "", "this token place is listed twice"));
         }

@@ -1,0 +1,22 @@
+//! The places a token may stand in: a name that no header and no cookie can have is a mistake.
+
+use crate::config::at::At;
+use crate::config::tree;
+use crate::model::problem::Problem;
+use crate::model::problem::Problems;
+
+/// Header names are tokens (RFC 9110 §5.1), and so are cookie names (RFC 6265 §4.1.1).
+pub(super) fn check(place: &At<tree::TokenPlace>, problems: &mut Problems) {
+    let (kind, name) = match &place.value {
+        tree::TokenPlace::Bearer => return,
+        tree::TokenPlace::Header(name) => ("header", name),
+        tree::TokenPlace::Cookie(name) => ("cookie", name),
+    };
+    if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
+        let message = format!("`{name}` is not the name of a {kind}: no token can be there");
+        problems.push(
+            Problem::error(place.place.clone(), "", message)
+                .help(format!("write a name such as `{kind}: access-token`")),
+        );
+    }
+}
