@@ -12,6 +12,7 @@ mod accept;
 mod admin;
 mod connection;
 mod frame;
+mod frames;
 mod grpc;
 mod guard;
 mod http;
@@ -19,6 +20,8 @@ mod lane;
 mod paced;
 mod protocol;
 mod slot;
+mod store;
+mod task;
 mod threads;
 
 use std::io;

@@ -70,8 +70,8 @@ fn hint(source: &io::Error, setting: &str) -> String {
 }
 
 fn tcp(address: SocketAddr) -> io::Result<Bound> {
-    // Longer than the largest burst a proxy opens at once; the system caps it by itself.
-    const BACKLOG: i32 = 1024;
+    // Longer than the largest burst a proxy opens at once, and than one peer can fill; the system caps it by itself.
+    const BACKLOG: i32 = 8192;
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // Without it, a restart has to wait for the connections of the last run to time out.
     socket.set_reuse_address(true)?;

@@ -6,7 +6,6 @@ use std::io;
 use std::sync::Arc;
 
 use hyper::service::service_fn;
-use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::Watcher;
@@ -14,6 +13,7 @@ use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 use tokio::net::UnixStream;
+use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::server::accept::Arrival;
@@ -26,6 +26,8 @@ use crate::server::lane::Lane;
 use crate::server::limits::Limits;
 use crate::server::paced::Paced;
 use crate::server::protocol;
+use crate::server::store::Store;
+use crate::server::task::Timed;
 
 /// What is spoken on the connections of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,32 +39,54 @@ pub(super) enum Protocol {
 /// Serves the connections of one thread.
 pub(super) struct Server<A> {
     lane: Arc<Lane<A>>,
-    http2: hyper::server::conn::http2::Builder<TokioExecutor>,
-    either: auto::Builder<TokioExecutor>,
+    http2: hyper::server::conn::http2::Builder<Timed>,
+    either: auto::Builder<Timed>,
+    /// Done when no connection may begin any more.
+    draining: CancellationToken,
 }
 
 impl<A: Authorize> Server<A> {
-    pub(super) fn new(lane: Lane<A>) -> Server<A> {
+    pub(super) fn new(lane: Lane<A>, draining: CancellationToken) -> Server<A> {
         let http2 = protocol::http2(&lane.limits);
         let either = protocol::either(&lane.limits);
-        Server { lane: Arc::new(lane), http2, either }
+        Server { lane: Arc::new(lane), http2, either, draining }
     }
 
     /// Serve on a task of its own. The place is given back when the connection ends.
-    pub(super) fn serve(&self, protocol: Protocol, arrival: Arrival, watcher: Watcher) {
+    pub(super) fn serve(self: &Arc<Self>, protocol: Protocol, arrival: Arrival, watcher: Watcher) {
         let Arrival { stream, slot } = arrival;
         let served = match stream {
-            Stream::Tcp(stream) => TcpStream::from_std(stream).map(|io| self.spawn(protocol, io, slot, watcher)),
-            Stream::Unix(stream) => UnixStream::from_std(stream).map(|io| self.spawn(protocol, io, slot, watcher)),
+            Stream::Tcp(stream) => TcpStream::from_std(stream).map(|io| self.await_octets(protocol, io, slot, watcher)),
+            Stream::Unix(stream) => {
+                UnixStream::from_std(stream).map(|io| self.await_octets(protocol, io, slot, watcher))
+            }
         };
         log_unwatched(served);
+    }
+
+    /// Until a peer says something it gets none of hyper's buffers: it may never.
+    fn await_octets<S>(self: &Arc<Self>, protocol: Protocol, stream: S, slot: impl Send + 'static, watcher: Watcher)
+    where
+        S: Watched + AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static,
+    {
+        let server = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::select! {
+                ready = stream.readable() => match ready {
+                    Ok(()) => server.spawn(protocol, stream, slot, watcher),
+                    Err(error) => log_unwatched(Err(error)),
+                },
+                () = server.draining.cancelled() => {}
+                () = tokio::time::sleep(server.lane.limits.idle) => {}
+            }
+        });
     }
 
     fn spawn<S>(&self, protocol: Protocol, stream: S, slot: impl Send + 'static, watcher: Watcher)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let paced = Paced::new(stream, &self.lane.limits);
+        let paced = Paced::new(stream, &self.lane.limits, self.lane.unfinished.place());
         let pace = paced.pace();
         let lane = Arc::clone(&self.lane);
         match protocol {
@@ -93,6 +117,23 @@ impl<A: Authorize> Server<A> {
     }
 }
 
+/// A socket that tells when there is something to read.
+trait Watched {
+    fn readable(&self) -> impl Future<Output = io::Result<()>> + Send;
+}
+
+impl Watched for TcpStream {
+    fn readable(&self) -> impl Future<Output = io::Result<()>> + Send {
+        TcpStream::readable(self)
+    }
+}
+
+impl Watched for UnixStream {
+    fn readable(&self) -> impl Future<Output = io::Result<()>> + Send {
+        UnixStream::readable(self)
+    }
+}
+
 /// Serve one connection to the admin pages.
 pub(super) fn serve_admin<A: Authorize>(admin: &Arc<Admin<A>>, arrival: Arrival, limits: &Limits) {
     let Arrival { stream, slot } = arrival;
@@ -107,7 +148,7 @@ fn spawn_admin<A: Authorize, S>(admin: &Arc<Admin<A>>, stream: S, slot: impl Sen
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let paced = Paced::new(stream, limits);
+    let paced = Paced::new(stream, limits, Store::new(limits.unfinished).place());
     let pace = paced.pace();
     let admin = Arc::clone(admin);
     let service = service_fn(move |request| {

@@ -4,6 +4,7 @@
 //! `failure_mode_allow` takes that for an allow.
 
 use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Buf;
@@ -13,6 +14,8 @@ use bytes::BytesMut;
 use http::HeaderValue;
 use http_body::Body;
 use prost::Message;
+
+use crate::server::store::Held;
 
 /// A flag and a length of four octets.
 const PREFIX: usize = 5;
@@ -28,22 +31,32 @@ pub(super) enum FrameError {
     Flag(u8),
     #[error("a message of {length} octets, at most {limit}")]
     Large { length: usize, limit: usize },
+    #[error("too much is under way to wait for the rest of the message")]
+    Crowded,
     #[error("more octets follow the message")]
     Trailing,
     #[error("the body could not be read: {0}")]
     Transport(String),
 }
 
-/// Read a body that must hold exactly one message of at most `limit` octets.
-pub(super) async fn read<B>(body: B, limit: usize) -> Result<Bytes, FrameError>
+/// Read a body that must hold exactly one message of at most `limit` octets. What has to wait for more is `held`.
+pub(super) async fn read<B>(body: B, limit: usize, mut held: Held) -> Result<Bytes, FrameError>
 where
     B: Body<Data = Bytes, Error: std::fmt::Display>,
 {
     let mut body = pin!(body);
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
-    while let Some(frame) = std::future::poll_fn(|context| body.as_mut().poll_frame(context)).await {
-        let frame = frame.map_err(|error| FrameError::Transport(error.to_string()))?;
+    loop {
+        let next = std::future::poll_fn(|context| {
+            let next = body.as_mut().poll_frame(context);
+            if next.is_pending() && !wait(&mut first, &mut all, &mut held) {
+                return Poll::Ready(Some(Err(FrameError::Crowded)));
+            }
+            next.map(|next| next.map(|frame| frame.map_err(|error| FrameError::Transport(error.to_string()))))
+        });
+        let Some(frame) = next.await else { break };
+        let frame = frame?;
         let Ok(data) = frame.into_data() else { continue };
         // The usual case is one piece, which is never copied.
         if first.is_empty() && all.is_empty() {
@@ -65,6 +78,15 @@ where
         }
         _ => Err(FrameError::Truncated),
     }
+}
+
+/// Keep what is there until more comes: in memory of its own, because a piece may hold a much larger buffer of the
+/// connection's. `false` when there is no room to wait.
+fn wait(first: &mut Bytes, all: &mut BytesMut, held: &mut Held) -> bool {
+    if !first.is_empty() {
+        all.extend_from_slice(&std::mem::take(first));
+    }
+    held.hold(all.capacity())
 }
 
 /// The length of the message, once its prefix is there. Stops a body that can no longer become right.
@@ -123,11 +145,12 @@ mod tests {
     use http_body_util::StreamBody;
 
     use super::*;
+    use crate::server::store::Store;
 
     async fn read_pieces(pieces: &[&[u8]]) -> Result<Bytes, FrameError> {
         let frames: Vec<Result<_, std::convert::Infallible>> =
             pieces.iter().map(|piece| Ok(http_body::Frame::data(Bytes::copy_from_slice(piece)))).collect();
-        read(StreamBody::new(tokio_stream_of(frames)), 8).await
+        read(StreamBody::new(tokio_stream_of(frames)), 8, Store::new(0).place()).await
     }
 
     fn tokio_stream_of<T>(items: Vec<T>) -> impl tonic::codegen::tokio_stream::Stream<Item = T> {
@@ -161,8 +184,38 @@ mod tests {
     #[tokio::test]
     async fn what_is_written_reads_back() {
         let text = "a message".to_owned();
-        let read = read(Full::new(write(&text)), 64).await.expect("a message");
+        let read = read(Full::new(write(&text)), 64, Store::new(0).place()).await.expect("a message");
         assert_eq!(String::decode(read).expect("a string"), text);
+    }
+
+    /// A body of one message that comes in two pieces, the second a while later.
+    struct InTwo(std::vec::IntoIter<Option<&'static [u8]>>);
+
+    impl Body for InTwo {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            mut self: std::pin::Pin<&mut Self>,
+            context: &mut std::task::Context<'_>,
+        ) -> Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+            match self.0.next() {
+                Some(Some(piece)) => Poll::Ready(Some(Ok(http_body::Frame::data(Bytes::from_static(piece))))),
+                Some(None) => {
+                    context.waker().wake_by_ref();
+                    Poll::Pending
+                }
+                None => Poll::Ready(None),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_has_to_wait_needs_room() {
+        for (room, want) in [(0, Err(FrameError::Crowded)), (64, Ok(Bytes::from("hi")))] {
+            let body = InTwo(vec![Some(&b"\0\0\0\0\x02h"[..]), None, Some(b"i")].into_iter());
+            assert_eq!(read(body, 8, Store::new(room).place()).await, want, "room for {room}");
+        }
     }
 
     #[test]

@@ -28,10 +28,13 @@ use crate::model::reason::Reason;
 use crate::model::request::Refusal;
 use crate::server::authorize::Authorize;
 use crate::server::frame;
+use crate::server::frame::FrameError;
 use crate::server::guard::Outcome;
 use crate::server::guard::caught;
 use crate::server::guard::guard;
 use crate::server::lane::Lane;
+use crate::server::lane::Underway;
+use crate::server::task;
 use crate::telemetry::clock;
 
 /// The service whose health is reported by name.
@@ -47,11 +50,18 @@ const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 pub(super) async fn answer<A: Authorize>(lane: &Lane<A>, request: Request<Incoming>) -> Response<Answer> {
     let path = request.uri().path();
     if path == CHECK {
-        return reply(Answer::message(check(lane, request).await));
+        let underway = lane.enter();
+        let octets = match &underway {
+            Some(_) => check(lane, request).await,
+            None => refuse(lane, Reason::Overloaded, "too many checks under way".to_owned()),
+        };
+        return reply(Answer::Message { octets: Some(octets), _underway: underway });
     }
     if path.starts_with(HEALTH) {
+        // Watching goes on for as long as one wants.
+        task::let_last();
         let mut health = lane.health.clone();
-        return match health.call(request).await {
+        return match Box::pin(health.call(request)).await {
             Ok(response) => response.map(Answer::Health),
             Err(never) => match never {},
         };
@@ -65,12 +75,10 @@ pub(super) async fn answer<A: Authorize>(lane: &Lane<A>, request: Request<Incomi
 /// One check, to the octets of its answer.
 async fn check<A: Authorize>(lane: &Lane<A>, request: Request<Incoming>) -> Bytes {
     let arrived = clock::instant();
-    let Some(_underway) = lane.enter() else {
-        return refuse(lane, Reason::Overloaded, "too many checks under way".to_owned());
-    };
     let deadline = request.headers().get(GRPC_TIMEOUT).and_then(frame::timeout).map(in_time);
     let limit = deadline.unwrap_or(lane.limits.longest).min(lane.limits.longest);
-    match guard(limit, judge(lane, request, arrived, deadline)).await {
+    // Boxed: a check takes kilobytes, which neither a resting connection nor an answer on its way needs.
+    match guard(limit, Box::pin(judge(lane, request, arrived, deadline))).await {
         Outcome::Done(answer) => answer,
         Outcome::Panicked => refuse(lane, Reason::Internal, "the check panicked".to_owned()),
         Outcome::Late => refuse(lane, Reason::DeadlineExceeded, format!("no decision within {limit:?}")),
@@ -90,8 +98,9 @@ async fn judge<A: Authorize>(
     if !request.headers().get(CONTENT_TYPE).is_some_and(is_grpc) {
         return malformed("the content type is not application/grpc".to_owned());
     }
-    let message = match frame::read(request.into_body(), lane.limits.message).await {
+    let message = match frame::read(request.into_body(), lane.limits.message, lane.unfinished.place()).await {
         Ok(message) => message,
+        Err(crowded @ FrameError::Crowded) => return refuse(lane, Reason::Overloaded, crowded.to_string()),
         Err(error) => return malformed(error.to_string()),
     };
     let message = match ext_authz::read(message) {
@@ -127,17 +136,15 @@ fn reply(answer: Answer) -> Response<Answer> {
 
 /// The body of an answer.
 pub(super) enum Answer {
-    /// A message that is still to be sent, or was; then the trailers, which always say OK.
-    Message(Option<Bytes>),
+    /// A message that is still to be sent, or was; then the trailers, which always say OK. Until then the check is
+    /// under way.
+    Message {
+        octets: Option<Bytes>,
+        _underway: Option<Underway>,
+    },
     /// Whatever the health service says.
     Health(tonic::body::Body),
     Empty,
-}
-
-impl Answer {
-    fn message(octets: Bytes) -> Answer {
-        Answer::Message(Some(octets))
-    }
 }
 
 impl Body for Answer {
@@ -151,7 +158,7 @@ impl Body for Answer {
         const OK: HeaderValue = HeaderValue::from_static("0");
         let this = self.get_mut();
         match this {
-            Answer::Message(octets) => {
+            Answer::Message { octets, .. } => {
                 let frame = match octets.take() {
                     Some(octets) => Frame::data(octets),
                     None => {
@@ -170,7 +177,7 @@ impl Body for Answer {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Answer::Message(_) => false,
+            Answer::Message { .. } => false,
             Answer::Health(body) => body.is_end_stream(),
             Answer::Empty => true,
         }

@@ -2,6 +2,11 @@
 //!
 //! Nothing but an allow is answered with 2xx, and nothing at all with 404.
 
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::Context;
+use std::task::Poll;
+
 use bytes::Bytes;
 use http::HeaderValue;
 use http::Method;
@@ -14,6 +19,9 @@ use http::header::CONNECTION;
 use http::header::CONTENT_TYPE;
 use http::header::TRANSFER_ENCODING;
 use http::request::Parts;
+use http_body::Body;
+use http_body::Frame;
+use http_body::SizeHint;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use tracing::debug;
@@ -27,34 +35,37 @@ use crate::server::guard::Outcome;
 use crate::server::guard::caught;
 use crate::server::guard::guard;
 use crate::server::lane::Lane;
+use crate::server::lane::Underway;
 use crate::telemetry::log::Plain;
 
 /// Answer any request to the HTTP listener.
-pub(super) async fn answer<A: Authorize>(lane: &Lane<A>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+pub(super) async fn answer<A: Authorize>(lane: &Lane<A>, request: Request<Incoming>) -> Response<Answer> {
     // Dropping the body closes an HTTP/1 connection on which more of it was announced.
     let (parts, _) = request.into_parts();
-    let mut response = match forward_auth::of_path(parts.uri.path()) {
-        Some(dialect) => check(lane, dialect, &parts).await,
-        None => unknown_path(lane, &parts),
+    let underway = lane.enter();
+    let mut response = match (forward_auth::of_path(parts.uri.path()), &underway) {
+        (None, _) => unknown_path(lane, &parts),
+        (Some(dialect), Some(_)) => check(lane, dialect, &parts).await,
+        (Some(dialect), None) => {
+            refuse(lane, dialect, &parts.method, Reason::Overloaded, "too many checks under way".to_owned())
+        }
     };
     // A proxy and we may not agree where such a request ends, so it is the last one on its connection.
     if parts.version < Version::HTTP_2 && parts.headers.contains_key(TRANSFER_ENCODING) {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    response.map(Full::new)
+    response.map(|body| Answer { body: Full::new(body), _underway: underway })
 }
 
 async fn check<A: Authorize>(lane: &Lane<A>, dialect: Dialect, parts: &Parts) -> Response<Bytes> {
     let method = &parts.method;
-    let Some(_underway) = lane.enter() else {
-        return refuse(lane, dialect, method, Reason::Overloaded, "too many checks under way".to_owned());
-    };
     let limit = lane.limits.longest;
     let judge = async {
         let response = lane.engine.authorize(forward_auth::decode(dialect, parts), None).await;
         forward_auth::encode(dialect, method, &response)
     };
-    match guard(limit, judge).await {
+    // Boxed, as over gRPC: a resting connection has no use for its kilobytes.
+    match guard(limit, Box::pin(judge)).await {
         Outcome::Done(response) => response,
         Outcome::Panicked => refuse(lane, dialect, method, Reason::Internal, "the check panicked".to_owned()),
         Outcome::Late => {
@@ -73,6 +84,29 @@ fn refuse<A: Authorize>(
     let refusal = Refusal { dialect, reason, detail };
     caught(|| forward_auth::encode(dialect, method, &lane.engine.refuse(&refusal)))
         .unwrap_or_else(|| forward_auth::failure(dialect, method, reason))
+}
+
+/// The body of an answer. Until it is sent, the check is under way.
+pub(super) struct Answer {
+    body: Full<Bytes>,
+    _underway: Option<Underway>,
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// A path of no dialect is a mistake in the proxy's configuration. 404 would be an allow to some of them.

@@ -12,6 +12,7 @@ use crate::dialect::ext_authz;
 use crate::model::reason::Reason;
 use crate::server::frame;
 use crate::server::limits::Limits;
+use crate::server::store::Store;
 use crate::telemetry::Telemetry;
 
 pub(super) struct Lane<A> {
@@ -23,7 +24,9 @@ pub(super) struct Lane<A> {
     pub(super) last_resort: Bytes,
     /// Checks this thread may answer at once: its share of the process's.
     capacity: usize,
-    in_flight: AtomicUsize,
+    in_flight: Arc<AtomicUsize>,
+    /// Where its connections keep what is not whole yet: its share of the process's.
+    pub(super) unfinished: Arc<Store>,
 }
 
 impl<A> Lane<A> {
@@ -39,23 +42,25 @@ impl<A> Lane<A> {
             telemetry,
             health,
             capacity: limits.in_flight.div_ceil(threads.max(1)),
+            // A few of the largest fit, however many threads there are.
+            unfinished: Store::new(limits.unfinished.div_ceil(threads.max(1)).max(4 * limits.message)),
             limits,
             last_resort: frame::write(&ext_authz::failure(Reason::Internal)),
-            in_flight: AtomicUsize::new(0),
+            in_flight: Arc::default(),
         }
     }
 
     /// Begin a check, unless too many are under way.
-    pub(super) fn enter(&self) -> Option<Underway<'_>> {
-        let underway = Underway(&self.in_flight);
+    pub(super) fn enter(&self) -> Option<Underway> {
+        let underway = Underway(Arc::clone(&self.in_flight));
         (self.in_flight.fetch_add(1, Ordering::Relaxed) < self.capacity).then_some(underway)
     }
 }
 
-/// One check under way; dropped when it is answered or given up.
-pub(super) struct Underway<'a>(&'a AtomicUsize);
+/// One check under way; dropped when its answer is sent, or it is given up.
+pub(super) struct Underway(Arc<AtomicUsize>);
 
-impl Drop for Underway<'_> {
+impl Drop for Underway {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

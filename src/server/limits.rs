@@ -14,7 +14,8 @@ pub struct Limits {
     pub in_flight: usize,
     /// The longest a check may take when its caller names no deadline, or a longer one.
     pub longest: Duration,
-    /// From the first octet of a request to the end of its head.
+    /// From the first octet of a request to the end of its head, or of any HTTP/2 frame to its last octet; and how long
+    /// an HTTP/2 peer may take to accept an answer.
     pub head: Duration,
     /// How long a connection may rest between requests. Longer than any proxy keeps its own idle connections
     /// (Envoy: one hour): the side that closes first makes the other lose a check that was just under way.
@@ -23,6 +24,9 @@ pub struct Limits {
     pub message: usize,
     /// The largest head of an HTTP request, for the same reason.
     pub header_list: u32,
+    /// Octets of heads and messages that have begun and are not whole, over all connections. Past it such a head ends
+    /// its connection, and such a message is refused. What arrives at once is not counted.
+    pub unfinished: usize,
     /// HTTP/2 requests under way on one connection.
     pub streams: u32,
     /// How long connections may take to finish at the end.
@@ -40,6 +44,7 @@ impl Default for Limits {
             idle: Duration::from_secs(65 * 60),
             message: 256 * 1024,
             header_list: 128 * 1024,
+            unfinished: 4 * 1024 * 1024,
             streams: 256,
             drain: Duration::from_secs(10),
         }

@@ -4,7 +4,11 @@
 //! proxies lose checks, and it sets a timer for every request. Here the two times are apart, and a timer is touched
 //! only when a head comes in pieces or a connection rests.
 //!
-//! HTTP/2 is left alone once its preface is there: pings find the peers that have gone.
+//! HTTP/2 may rest once its preface is there: pings find the peers that have gone. But a frame or a header block that
+//! has begun must end soon, too.
+//!
+//! What has begun is kept in a store that all connections of the thread share, and a peer with much to say is heard
+//! in turn with the others.
 
 use std::future::Future;
 use std::io;
@@ -23,11 +27,18 @@ use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
 use tokio::time::Sleep;
 
+use crate::server::frames::Frames;
 use crate::server::limits::Limits;
+use crate::server::store::Held;
 use crate::telemetry::clock;
 
 /// What HTTP/2 connections begin with.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What hyper keeps for every connection anyway, and what costs nobody a place in the store.
+const FREE: usize = 8 * 1024;
+/// How much of a peer is read before it is another's turn. That many octets are some hundred streams, opened and reset.
+const TURN: usize = 16 * 1024;
 
 /// A stream with its pace.
 pub(super) struct Paced<S> {
@@ -38,6 +49,15 @@ pub(super) struct Paced<S> {
     idle: Duration,
     /// Octets of the preface seen so far, while everything seen is one.
     preface: Option<usize>,
+    /// What of an HTTP/2 connection is not whole.
+    frames: Frames,
+    /// Octets of an HTTP/1 request, as far as it is there.
+    begun: usize,
+    /// The last of them ended a head.
+    whole: bool,
+    held: Held,
+    /// Octets read in this turn.
+    turn: usize,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -50,8 +70,8 @@ enum Phase {
     Head(Instant),
     /// The request is being answered.
     Busy,
-    /// HTTP/2: requests begin and end in between each other.
-    Multiplexed,
+    /// HTTP/2: requests begin and end in between each other. A frame or header block that is not whole began then.
+    Multiplexed(Option<Instant>),
 }
 
 /// How the service tells the stream that a head was complete.
@@ -73,7 +93,7 @@ impl Pace {
 }
 
 impl<S> Paced<S> {
-    pub(super) fn new(stream: S, limits: &Limits) -> Paced<S> {
+    pub(super) fn new(stream: S, limits: &Limits, held: Held) -> Paced<S> {
         Paced {
             stream,
             pace: Pace(Arc::new(AtomicU8::new(Pace::QUIET))),
@@ -81,6 +101,11 @@ impl<S> Paced<S> {
             head: limits.head,
             idle: limits.idle,
             preface: Some(0),
+            frames: Frames::default(),
+            begun: 0,
+            whole: true,
+            held,
+            turn: 0,
             timer: None,
         }
     }
@@ -91,27 +116,39 @@ impl<S> Paced<S> {
     }
 
     fn catch_up(&mut self) {
-        if self.pace.has_begun() && self.phase != Phase::Multiplexed {
+        if self.pace.has_begun() && !matches!(self.phase, Phase::Multiplexed(_)) {
             self.phase = Phase::Busy;
         }
     }
 
     fn saw(&mut self, octets: &[u8]) {
         self.catch_up();
-        self.phase = match self.phase {
-            Phase::Rest(_) => Phase::Head(clock::instant()),
-            phase @ (Phase::Head(_) | Phase::Busy | Phase::Multiplexed) => phase,
-        };
-        self.preface = self.preface.and_then(|seen| {
-            let ahead = PREFACE.get(seen..).unwrap_or_default();
-            let both = ahead.len().min(octets.len());
-            (ahead.get(..both) == octets.get(..both)).then_some(seen + both)
-        });
-        if self.preface == Some(PREFACE.len()) {
-            self.phase = Phase::Multiplexed;
-            self.timer = None;
-            self.preface = None;
+        match self.phase {
+            Phase::Rest(_) => {
+                self.phase = Phase::Head(clock::instant());
+                self.begun = octets.len();
+            }
+            Phase::Head(_) | Phase::Busy => self.begun += octets.len(),
+            Phase::Multiplexed(since) => return self.follow(since, octets),
         }
+        self.whole = octets.ends_with(b"\r\n\r\n");
+        let Some(seen) = self.preface else { return };
+        let ahead = PREFACE.get(seen..).unwrap_or_default();
+        let (now, after) = octets.split_at(ahead.len().min(octets.len()));
+        self.preface = ahead.starts_with(now).then_some(seen + now.len());
+        if self.preface == Some(PREFACE.len()) {
+            self.preface = None;
+            self.follow(None, after);
+        }
+    }
+
+    fn follow(&mut self, since: Option<Instant>, octets: &[u8]) {
+        let whole = self.frames.saw(octets);
+        self.phase = Phase::Multiplexed(match self.frames.unfinished() {
+            0 => None,
+            _ if whole => Some(clock::instant()),
+            _ => since.or_else(|| Some(clock::instant())),
+        });
     }
 
     fn wrote(&mut self) {
@@ -121,14 +158,20 @@ impl<S> Paced<S> {
         }
     }
 
-    /// Has the peer used up its time? Asked when there is nothing to read.
+    /// Has the peer used up its time, or its room? Asked when there is nothing to read, or it is another's turn.
     fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
         self.catch_up();
-        let due = match self.phase {
-            Phase::Rest(since) => since + self.idle,
-            Phase::Head(since) => since + self.head,
-            Phase::Busy | Phase::Multiplexed => return Poll::Pending,
+        let (due, kept) = match self.phase {
+            // What came behind the last request is the next one's, and hyper has it.
+            Phase::Rest(since) => (Some(since + self.idle), if self.whole { 0 } else { self.begun }),
+            Phase::Head(since) => (Some(since + self.head), self.begun),
+            Phase::Busy => (None, 0),
+            Phase::Multiplexed(since) => (since.map(|since| since + self.head), self.frames.unfinished()),
         };
+        if !self.held.hold(kept.saturating_sub(FREE)) {
+            return Poll::Ready(io::Error::from(io::ErrorKind::QuotaExceeded));
+        }
+        let Some(due) = due else { return Poll::Pending };
         let due = tokio::time::Instant::from_std(due);
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
         // A timer set for an earlier rest may ring early: it is set again then, not at every request.
@@ -148,16 +191,25 @@ impl<S> Paced<S> {
 impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.turn >= TURN {
+            this.turn = 0;
+            context.waker().wake_by_ref();
+            return this.poll_late(context).map(Err);
+        }
         let before = buffer.filled().len();
         match Pin::new(&mut this.stream).poll_read(context, buffer) {
             Poll::Ready(result) => {
                 let octets = buffer.filled().get(before..).unwrap_or_default();
                 if !octets.is_empty() {
+                    this.turn += octets.len();
                     this.saw(octets);
                 }
                 Poll::Ready(result)
             }
-            Poll::Pending => this.poll_late(context).map(Err),
+            Poll::Pending => {
+                this.turn = 0;
+                this.poll_late(context).map(Err)
+            }
         }
     }
 }

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::server::conn::http2;
-use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto;
 
 use crate::server::limits::Limits;
+use crate::server::task::Timed;
 
 /// Pings on a quiet HTTP/2 connection: a peer that is gone is noticed after their sum.
 const PING_EVERY: Duration = Duration::from_secs(30);
@@ -18,16 +18,16 @@ const PING_ANSWER: Duration = Duration::from_secs(10);
 /// resets the checks of clients that gave up, many at once when a client wants it so, hence the generous first number.
 const RESETS_BY_PEER: usize = 1024;
 const RESETS_BY_US: usize = 1024;
-/// Credit of one stream and of a connection: a whole message, and a few of them.
-const STREAM_WINDOW: u32 = 512 * 1024;
-const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
+/// Credit of one stream and of a connection: a whole message, and more than arrives between two turns of ours.
+const STREAM_WINDOW: u32 = 320 * 1024;
+const CONNECTION_WINDOW: u32 = 512 * 1024;
 /// The frame size every peer must take, and the answer octets we keep for a peer that does not read.
 const FRAME: u32 = 16 * 1024;
 const UNREAD_ANSWERS: usize = 256 * 1024;
 
 /// gRPC: HTTP/2 with prior knowledge.
-pub(super) fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+pub(super) fn http2(limits: &Limits) -> http2::Builder<Timed> {
+    let mut builder = http2::Builder::new(timed(limits));
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams)
@@ -45,8 +45,8 @@ pub(super) fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
 }
 
 /// Forward-auth: HTTP/1.1, or HTTP/2 when the connection begins with its preface.
-pub(super) fn either(limits: &Limits) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+pub(super) fn either(limits: &Limits) -> auto::Builder<Timed> {
+    let mut builder = auto::Builder::new(timed(limits));
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -70,6 +70,11 @@ pub(super) fn either(limits: &Limits) -> auto::Builder<TokioExecutor> {
         .keep_alive_timeout(PING_ANSWER)
         .auto_date_header(false);
     builder
+}
+
+/// Deciding is limited already; what comes after it is only for the peer to take.
+fn timed(limits: &Limits) -> Timed {
+    Timed { longest: limits.longest + limits.head }
 }
 
 /// The admin pages: HTTP/1.1 only.

@@ -16,6 +16,7 @@ use tokio::runtime::Builder;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::server::accept::Arrival;
@@ -97,11 +98,13 @@ impl Dealer {
 fn work<A: Authorize>(runtime: Runtime, lane: Lane<A>, mut arrivals: mpsc::UnboundedReceiver<(Protocol, Arrival)>) {
     let drain = lane.limits.drain;
     runtime.block_on(async move {
-        let server = Server::new(lane);
+        let draining = CancellationToken::new();
+        let server = Arc::new(Server::new(lane, draining.clone()));
         let graceful = GracefulShutdown::new();
         while let Some((protocol, arrival)) = arrivals.recv().await {
             server.serve(protocol, arrival, graceful.watcher());
         }
+        draining.cancel();
         let left = graceful.count();
         if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
             warn!(connections = left, "some connections did not finish in time and were cut");

@@ -8,6 +8,7 @@ mod adapter;
 mod address;
 mod api_key;
 mod failure;
+mod flood;
 mod host;
 mod identity;
 mod keys;

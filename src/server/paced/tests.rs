@@ -3,6 +3,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::io::DuplexStream;
 
 use super::*;
+use crate::server::store::Store;
 
 /// Octets read, or `None` when the time was up.
 async fn read(stream: &mut Paced<DuplexStream>) -> Option<usize> {
@@ -19,7 +20,7 @@ async fn read(stream: &mut Paced<DuplexStream>) -> Option<usize> {
 fn pair() -> (DuplexStream, Paced<DuplexStream>) {
     let limits = Limits { head: Duration::from_millis(100), idle: Duration::from_millis(300), ..Limits::default() };
     let (peer, stream) = tokio::io::duplex(1024);
-    (peer, Paced::new(stream, &limits))
+    (peer, Paced::new(stream, &limits, Store::new(64 * 1024).place()))
 }
 
 async fn took(work: impl Future<Output = Option<usize>>) -> (Option<usize>, u128) {
@@ -81,13 +82,13 @@ async fn a_request_being_answered_has_no_limit_here() {
 }
 
 #[tokio::test]
-async fn http_2_is_left_alone_once_its_preface_is_there() {
+async fn http_2_may_rest_once_its_preface_is_there() {
     let (mut peer, mut stream) = pair();
     for piece in [&PREFACE[..10], &PREFACE[10..]] {
         peer.write_all(piece).await.expect("write");
         assert_eq!(read(&mut stream).await, Some(piece.len()));
     }
-    assert_eq!(stream.phase, Phase::Multiplexed);
+    assert_eq!(stream.phase, Phase::Multiplexed(None));
     stream.pace().begin();
     let waiting = tokio::time::timeout(Duration::from_millis(500), read(&mut stream)).await;
     assert!(waiting.is_err(), "{waiting:?}");
@@ -99,4 +100,76 @@ async fn half_a_preface_is_a_head() {
     peer.write_all(&PREFACE[..10]).await.expect("write");
     assert_eq!(read(&mut stream).await, Some(10));
     assert_eq!(read(&mut stream).await, None);
+}
+
+/// The preface, an empty SETTINGS, and the beginning of a header block.
+async fn begin_http_2(peer: &mut DuplexStream, stream: &mut Paced<DuplexStream>, head: &[u8]) {
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    let octets = [PREFACE, &SETTINGS[..], head].concat();
+    peer.write_all(&octets).await.expect("write");
+    let mut left = octets.len();
+    while left > 0 {
+        left -= read(stream).await.expect("some octets");
+    }
+}
+
+#[tokio::test]
+async fn an_http_2_head_or_frame_that_has_begun_must_end_soon() {
+    const HALF_A_BLOCK: &[u8] = &[0, 0, 1, 1, 0, 0, 0, 0, 1, 0x82];
+    const HALF_A_FRAME: &[u8] = &[0, 0, 9, 0, 0, 0, 0, 0, 1, b'x'];
+    for begun in [HALF_A_BLOCK, HALF_A_FRAME] {
+        let (mut peer, mut stream) = pair();
+        begin_http_2(&mut peer, &mut stream, begun).await;
+        let (outcome, millis) = took(read(&mut stream)).await;
+        assert_eq!(outcome, None);
+        assert!((60..250).contains(&millis), "{millis} ms");
+    }
+}
+
+#[tokio::test]
+async fn heads_that_have_begun_share_one_store() {
+    let limits = Limits::default();
+    let store = Store::new(64 * 1024);
+    let mut ends = Vec::new();
+    for number in 0..3 {
+        let (mut peer, stream) = tokio::io::duplex(64 * 1024);
+        let mut stream = Paced::new(stream, &limits, store.place());
+        peer.write_all(&[b'a'; 40 * 1024]).await.expect("write");
+        let mut buffer = vec![0; 40 * 1024];
+        stream.read_exact(&mut buffer).await.expect("a head");
+        let more = tokio::time::timeout(Duration::from_millis(20), stream.read(&mut buffer)).await;
+        match number {
+            // Two of 40 KiB, each with 8 KiB free, fill the store.
+            0 | 1 => assert!(more.is_err(), "{more:?}"),
+            _ => assert_eq!(more.expect("at once").expect_err("no room").kind(), io::ErrorKind::QuotaExceeded),
+        }
+        ends.push((peer, stream));
+    }
+}
+
+#[tokio::test]
+async fn a_peer_with_much_to_say_is_heard_in_turns() {
+    let (mut peer, stream) = tokio::io::duplex(4 * TURN);
+    let mut stream = Paced::new(stream, &Limits::default(), Store::new(usize::MAX).place());
+    peer.write_all(&[b'a'; 3 * TURN]).await.expect("write");
+    let mut buffer = vec![0; 4 * TURN];
+    let (mut turns, mut read) = (1, 0);
+    std::future::poll_fn(|context| {
+        while read < 3 * TURN {
+            let mut piece = ReadBuf::new(&mut buffer[..TURN / 4]);
+            match Pin::new(&mut stream).poll_read(context, &mut piece) {
+                Poll::Ready(result) => {
+                    result.expect("octets");
+                    read += piece.filled().len();
+                }
+                Poll::Pending => {
+                    turns += 1;
+                    return Poll::Pending;
+                }
+            }
+        }
+        Poll::Ready(())
+    })
+    .await;
+    assert_eq!(turns, 3);
 }

@@ -84,6 +84,11 @@ impl Process {
         self.child.wait().expect("a child to wait for");
     }
 
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it has written.
     pub(crate) fn log(&self) -> String {
         #[expect(clippy::disallowed_methods, reason = "the log of a child of ours")]

@@ -21,7 +21,7 @@ use crate::server::harness::good_check;
 use crate::server::harness::send;
 
 /// An HTTP/2 frame.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("a length").to_be_bytes();
     let mut frame = vec![length[1], length[2], length[3], kind, flags];
     frame.extend(stream.to_be_bytes());
@@ -29,11 +29,11 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const CONTINUATION: u8 = 9;
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(super) const HEADERS: u8 = 1;
+pub(super) const RST_STREAM: u8 = 3;
+pub(super) const SETTINGS: u8 = 4;
+pub(super) const CONTINUATION: u8 = 9;
 
 /// Write until the other side has had enough. `true` when it ended the connection.
 async fn is_cut_off(address: std::net::SocketAddr, flood: impl Fn(u32) -> Vec<u8>) -> bool {
@@ -73,7 +73,7 @@ async fn d1_rapid_resets_and_endless_headers_are_cut_off() {
     assert!(send(server.grpc(), call(good_check())).await.allowed());
 }
 
-/// A policy and its process.
+/// A policy and its process, with its ports for gRPC, HTTP and admin.
 pub(super) fn serve(
     policy: &str,
     limit: &str,
@@ -85,7 +85,7 @@ pub(super) fn serve(
     let listen =
         format!("listen: {{grpc: '127.0.0.1:{grpc}', http: '127.0.0.1:{http}', admin: '127.0.0.1:{admin}'}}\n");
     fs::write(folder.path().join("policy.yaml"), format!("version: 1\n{listen}{policy}...\n")).expect("a policy");
-    let binary = env!("CARGO_BIN_EXE_postern");
+    let binary = std::env::var("POSTERN_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_postern").to_owned());
     let mut command = Command::new("sh");
     command.args(["-c", &format!("{limit} exec '{binary}' serve --config policy.yaml {arguments}")]);
     command.current_dir(folder.path()).envs(environment.iter().copied());
