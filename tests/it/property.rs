@@ -22,6 +22,49 @@ fn target() -> impl Strategy<Value = String> {
     prop::collection::vec(select(PIECES.to_vec()), 0..8).prop_map(|pieces| format!("/{}", pieces.concat()))
 }
 
+/// Fields of `Forwarded`, whole and broken.
+fn forwarded() -> impl Strategy<Value = String> {
+    const PIECES: [&str; 36] = [
+        "for=",
+        "FOR=",
+        "for=",
+        "by=",
+        "proto=https",
+        "host=",
+        "x=",
+        ";",
+        ";",
+        ",",
+        ",",
+        ", ",
+        "\n",
+        "\"",
+        "\"",
+        "\\",
+        "192.0.2.7",
+        "10.0.0.1",
+        "10.0.0.2",
+        "[2001:db8::1]",
+        "[2001:db9::1]",
+        "2001:db9::1",
+        "::ffff:10.0.0.1",
+        ":80",
+        ":_p",
+        ":99999",
+        "unknown",
+        "_x",
+        " ",
+        "\t",
+        "é",
+        "for=10.0.0.3",
+        "for=\"[2001:db8::2]\"",
+        "for=\"192.0.2.1:80\"",
+        "for=6.6.6.6",
+        "=",
+    ];
+    prop::collection::vec(select(PIECES.to_vec()), 0..14).prop_map(|pieces| pieces.concat())
+}
+
 fn method() -> impl Strategy<Value = &'static str> {
     select(vec!["GET", "GET", "HEAD", "POST", "OPTIONS", "TRACE", "PURGE", "get", ""])
 }
@@ -100,6 +143,12 @@ proptest! {
     #[test]
     fn a_canonical_path_is_its_own_canonical_path(target in target()) {
         path::run(target.as_bytes());
+    }
+
+    #[test]
+    fn forwarded_has_one_meaning(chain in forwarded()) {
+        address::run(format!("10.0.0.1\n{chain}").as_bytes());
+        address::run(format!("\n{chain}").as_bytes());
     }
 
     #[test]
