@@ -220,6 +220,11 @@ fn scan(raw: &str) -> Result<Hazards, PathError> {
         if segment.bytes().all(is_unremarkable) && !segment.starts_with('.') {
             continue;
         }
+        // Without an escape it is what it is.
+        if !segment.contains('%') {
+            inspect(segment.as_bytes(), &mut hazards)?;
+            continue;
+        }
         let decoded = escape::decode(segment)?;
         inspect(&decoded, &mut hazards)?;
         if hazards.any(Hazards::DOUBLE_ENCODING) {
