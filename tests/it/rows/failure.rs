@@ -386,7 +386,11 @@ fn logged(level: &str, act: impl FnOnce()) -> String {
     let lines = Written::default();
     let writer = lines.clone();
     let subscriber = log::lines(LogFormat::Json, level, false, move || writer.clone()).expect("a filter");
-    tracing::subscriber::with_default(subscriber, act);
+    tracing::subscriber::with_default(subscriber, || {
+        // A test beside this one may have been the first to say something, when nobody listened yet.
+        tracing::callsite::rebuild_interest_cache();
+        act();
+    });
     let octets = lines.0.lock().expect("lines").clone();
     String::from_utf8(octets).expect("text")
 }
