@@ -303,6 +303,7 @@ fn insecure(config: &tree::Config, mode: SpoofMode) -> Vec<String> {
             ("jwt.insecure_http", jwt.as_ref().is_some_and(|jwt| jwt.insecure_http)),
             ("jwt.insecure_bound_tokens", jwt.as_ref().is_some_and(|jwt| jwt.insecure_bound_tokens)),
             ("introspection.insecure_url", introspection.as_ref().is_some_and(|asked| asked.insecure_url)),
+            ("introspection.insecure_untyped", introspection.as_ref().is_some_and(|asked| asked.insecure_untyped)),
             ("userinfo.insecure_url", userinfo.as_ref().is_some_and(|asked| asked.insecure_url)),
         ];
         for (switch, _) in written.into_iter().filter(|(_, on)| *on) {

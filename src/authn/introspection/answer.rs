@@ -70,6 +70,8 @@ pub(super) struct Demands {
     pub(super) audience: Vec<String>,
     /// In seconds.
     pub(super) leeway: i64,
+    /// The answer must say that the token is an access token.
+    pub(super) typed: bool,
     pub(super) mapping: ClaimMapping,
 }
 
@@ -82,6 +84,8 @@ enum Unfit {
     OtherIssuer(String),
     #[error("the token is no access token: its `{claim}` is {}", Quoted(.value))]
     OtherUse { claim: &'static str, value: String },
+    #[error("nothing says that the token is an access token: the answer has no `token_type`")]
+    Untyped,
     #[error("the token is bound to a key (`cnf`), and whether its bearer has that key is not known here")]
     Bound,
 }
@@ -90,7 +94,7 @@ impl Unfit {
     fn reason(&self) -> Reason {
         match self {
             Unfit::Claim(error) => error.reason(),
-            Unfit::OtherIssuer(_) | Unfit::OtherUse { .. } | Unfit::Bound => Reason::TokenClaims,
+            Unfit::OtherIssuer(_) | Unfit::OtherUse { .. } | Unfit::Untyped | Unfit::Bound => Reason::TokenClaims,
         }
     }
 }
@@ -105,7 +109,7 @@ impl Demands {
 
     fn identity(&self, Active(members): Active, now: Timestamp) -> Result<Identity, Unfit> {
         self.judge_issuer(&members)?;
-        judge_use(&members)?;
+        judge_use(&members, self.typed)?;
         if !self.audience.is_empty() {
             judge_audience(&members, &self.audience)?;
         }
@@ -157,8 +161,10 @@ impl Demands {
     }
 }
 
-/// Providers answer about refresh and identity tokens, too; and a token that is bound to a key is not a bearer's.
-fn judge_use(members: &Map<String, Value>) -> Result<(), Unfit> {
+/// Providers answer about refresh and identity tokens, too, and some without a word of what they are; and a token that is
+/// bound to a key is not a bearer's.
+fn judge_use(members: &Map<String, Value>, typed: bool) -> Result<(), Unfit> {
+    let mut stated = false;
     for (claim, uses) in [
         ("token_type", &["bearer", "access_token"][..]),
         ("token_use", &["access", "access_token"]),
@@ -166,10 +172,13 @@ fn judge_use(members: &Map<String, Value>) -> Result<(), Unfit> {
     ] {
         match members.get(claim) {
             None | Some(Value::Null) => {}
-            Some(Value::String(value)) if uses.iter().any(|known| value.eq_ignore_ascii_case(known)) => {}
+            Some(Value::String(value)) if uses.iter().any(|known| value.eq_ignore_ascii_case(known)) => stated = true,
             Some(Value::String(value)) => return Err(Unfit::OtherUse { claim, value: value.clone() }),
             Some(_) => return Err(TokenError::ClaimType(claim.to_owned()).into()),
         }
+    }
+    if typed && !stated {
+        return Err(Unfit::Untyped);
     }
     match members.get("cnf") {
         None | Some(Value::Null) => Ok(()),

@@ -51,6 +51,8 @@ pub struct IntrospectorSettings {
     pub audience: Vec<String>,
     /// Where the provider writes what.
     pub mapping: ClaimMapping,
+    /// Answers must say that the token is an access token. Asked for userinfo, a provider takes no others.
+    pub typed: bool,
     /// How far the clocks may differ, in seconds.
     pub leeway: i64,
     /// How long answers are used; `None`: by those alone who wait for the very call.
@@ -161,6 +163,7 @@ impl Introspector {
                 issuer: settings.issuer,
                 audience: settings.audience,
                 leeway: settings.leeway,
+                typed: settings.typed,
                 mapping: settings.mapping,
             },
             memory: settings.lifetimes.map(Memory::new),

@@ -50,6 +50,7 @@ fn settings(provider: &Provider) -> IntrospectorSettings {
         issuer: Some(ISSUER.to_owned()),
         audience: vec!["web".to_owned()],
         mapping: ClaimMapping::default(),
+        typed: true,
         leeway: 60,
         lifetimes: Some(Lifetimes::default()),
         timeout: Duration::from_secs(5),
@@ -138,6 +139,7 @@ async fn the_battery_of_authenticators() {
         ("of-another-issuer", with(json!({"iss": "https://other.test"}))),
         ("of-another-audience", with(json!({"aud": "other"}))),
         ("refresh", with(json!({"token_type": "refresh_token"}))),
+        ("untyped", with(json!({"token_type": null}))),
     ] {
         bench.provider.knows(token, Some(answer));
     }
@@ -150,6 +152,7 @@ async fn the_battery_of_authenticators() {
         ("wrong issuer", Some("of-another-issuer"), Err(Some(Reason::TokenClaims))),
         ("wrong audience", Some("of-another-audience"), Err(Some(Reason::TokenAudience))),
         ("of another use", Some("refresh"), Err(Some(Reason::TokenClaims))),
+        ("of no stated use", Some("untyped"), Err(Some(Reason::TokenClaims))),
         ("revoked", Some("gone"), Err(Some(Reason::TokenInactive))),
         ("a signed token", Some("eyJhbGciOiJub25lIn0.eyJpc3MiOiJ4In0.c2ln"), Err(Some(Reason::TokenUnclaimed))),
         ("an API key", Some("postern_a_b"), Err(Some(Reason::TokenUnclaimed))),
@@ -182,6 +185,7 @@ async fn userinfo_asks_with_the_token_itself() {
         settings.url = url;
         settings.way = Way::Userinfo;
         settings.audience = vec![];
+        settings.typed = false;
     });
     bench.provider.knows("good", Some(json!({"sub": "alice", "groups": ["staff"]})));
     assert_eq!(bench.bearer("good", NOW).await.expect("alice").groups, ["staff"]);
@@ -466,6 +470,7 @@ fn urls_that_cannot_be_asked_are_refused_at_build() {
             issuer: None,
             audience: vec![],
             mapping: ClaimMapping::default(),
+            typed: true,
             leeway: 60,
             lifetimes: None,
             timeout: Duration::from_secs(1),

@@ -45,6 +45,9 @@ pub struct Introspection {
     /// `true`: also ask about signed tokens that name `issuer`, instead of verifying them.
     #[serde(default)]
     pub jwts: bool,
+    /// Accept answers that do not say what kind of token it is (`token_type`): then refresh tokens pass, too.
+    #[serde(default)]
+    pub insecure_untyped: bool,
     /// Allow an `http://` URL, for tests and loopback providers.
     #[serde(default)]
     pub insecure_url: bool,

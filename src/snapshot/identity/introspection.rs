@@ -59,6 +59,7 @@ pub(super) fn introspection(
     let client = client(written, surroundings, problems);
     let settings = IntrospectorSettings {
         audience,
+        typed: !written.insecure_untyped,
         leeway: i64::try_from(leeway.as_secs()).unwrap_or(DEFAULT_LEEWAY),
         ..common.settings(name, mapping, problems)
     };
@@ -104,6 +105,7 @@ impl Common<'_> {
             way: Way::Userinfo,
             issuer: self.issuer.map(|issuer| issuer.value.clone()),
             audience: Vec::new(),
+            typed: false,
             mapping,
             leeway: DEFAULT_LEEWAY,
             lifetimes: lifetimes(self.cache, problems),

@@ -92,7 +92,14 @@ fn a_provider_that_is_asked_counts_as_the_issuer_it_is() {
 
 #[test]
 fn a5_insecure_urls_of_providers_are_weakening_switches() {
-    let text = "identity: {a: {userinfo: {url: http://sso.test/u, insecure_url: true}}, b: {introspection: {url: http://sso.test/i, insecure_url: true, token: [{cookie: t}], client: {id: a, secret: {file: key.txt}}}}}\ndefaults: {identity: [a, b]}\n";
+    let text = "identity: {a: {userinfo: {url: http://sso.test/u, insecure_url: true}}, b: {introspection: {url: http://sso.test/i, insecure_url: true, insecure_untyped: true, token: [{cookie: t}], client: {id: a, secret: {file: key.txt}}}}}\ndefaults: {identity: [a, b]}\n";
     let (snapshot, _) = built(&with_host(text)).unwrap_or_else(|problems| panic!("{problems}"));
-    assert_eq!(snapshot.insecure, ["identity.a.userinfo.insecure_url", "identity.b.introspection.insecure_url"]);
+    assert_eq!(
+        snapshot.insecure,
+        [
+            "identity.a.userinfo.insecure_url",
+            "identity.b.introspection.insecure_url",
+            "identity.b.introspection.insecure_untyped"
+        ]
+    );
 }

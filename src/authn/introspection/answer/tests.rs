@@ -12,6 +12,7 @@ fn demands() -> Demands {
         issuer: Some("https://sso.test".into()),
         audience: vec!["web".into(), "api".into()],
         leeway: 60,
+        typed: true,
         mapping: ClaimMapping::default(),
     }
 }
@@ -143,7 +144,9 @@ fn what_an_active_token_says_must_hold() {
         (json!({"iss": null}), None),
         (json!({"iss": "https://sso.test/"}), Some(TokenClaims)),
         (json!({"iss": ["https://sso.test"]}), Some(TokenClaims)),
-        (json!({"token_type": null}), None),
+        (json!({"token_type": null}), Some(TokenClaims)),
+        (json!({"token_type": null, "token_use": "access_token"}), None),
+        (json!({"token_type": null, "typ": "Bearer"}), None),
         (json!({"token_type": "bearer"}), None),
         (json!({"token_type": "DPoP"}), Some(TokenClaims)),
         (json!({"token_type": "refresh_token"}), Some(TokenClaims)),
@@ -163,8 +166,13 @@ fn what_an_active_token_says_must_hold() {
 
 #[test]
 fn what_is_not_configured_is_not_demanded() {
-    let lax = Demands { issuer: None, audience: vec![], vouches: "legacy".into(), ..demands() };
-    for changes in [json!({"aud": null}), json!({"aud": "other"}), json!({"iss": "https://other.test"})] {
+    let lax = Demands { issuer: None, audience: vec![], vouches: "legacy".into(), typed: false, ..demands() };
+    for changes in [
+        json!({"token_type": null}),
+        json!({"aud": null}),
+        json!({"aud": "other"}),
+        json!({"iss": "https://other.test"}),
+    ] {
         assert_eq!(&*judge(&lax, &changes).expect("an identity").issuer, "legacy", "{changes}");
     }
 }
