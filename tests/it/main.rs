@@ -23,6 +23,8 @@ mod fuzz;
 #[cfg(test)]
 mod fuzz_corpus;
 #[cfg(test)]
+mod oidc;
+#[cfg(test)]
 mod property;
 #[cfg(test)]
 mod proxy;
