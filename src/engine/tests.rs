@@ -1,5 +1,7 @@
 //! Whole checks without a socket: a policy, real tokens, and what comes back and is counted.
 
+mod provider;
+
 use std::collections::HashSet;
 use std::path::Path;
 
