@@ -19,6 +19,7 @@ use crate::authn::BadCredential;
 use crate::authn::Note;
 use crate::authn::Question;
 use crate::authn::Verdict;
+use crate::authn::introspection::memory::Key;
 use crate::authn::jwt::Unverified;
 use crate::authn::place::TokenPlace;
 use crate::model::identity::Identity;
@@ -53,6 +54,13 @@ impl Refused {
     fn unavailable(detail: &str) -> Refused {
         Refused { reason: Reason::UpstreamUnavailable, detail: detail.into() }
     }
+}
+
+/// What a provider said, and of which token.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    of: Key,
+    outcome: Outcome,
 }
 
 /// Opaque tokens of one provider.
@@ -90,8 +98,11 @@ impl IntrospectionSource {
     ) -> Verdict {
         let introspector = &self.introspector;
         let outcome = match answer {
-            Some(Answer::Introspected(outcome)) => outcome.clone(),
-            Some(Answer::Late | Answer::Keys(_)) => Err(Refused::unavailable("the provider did not answer in time")),
+            // An answer is worth something only for the very token it is about (K7).
+            Some(Answer::Introspected(heard)) if heard.of == introspector.key(token) => heard.outcome.clone(),
+            Some(Answer::Introspected(_) | Answer::Late | Answer::Keys(_)) => {
+                Err(Refused::unavailable("the provider did not answer in time"))
+            }
             None => match introspector.recall(token, now) {
                 Some(outcome) => {
                     notes(Note::Recalled { source: introspector.source() });

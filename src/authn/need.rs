@@ -36,7 +36,7 @@ pub enum Answer {
     /// The end of a fetch of keys.
     Keys(FetchOutcome),
     /// What a provider said of a token.
-    Introspected(introspection::Outcome),
+    Introspected(introspection::Heard),
     /// Nothing, within the time there was. Every source takes that for "not to be had".
     Late,
 }

@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio::sync::watch;
 use url::Url;
 
+use crate::authn::introspection::Heard;
 use crate::authn::introspection::Outcome;
 use crate::authn::introspection::Refused;
 use crate::authn::introspection::answer::Demands;
@@ -188,17 +189,19 @@ impl Introspector {
 
     /// Order a call about this token, or join the one under way, and wait for its end. How long to wait is the caller's
     /// business; dropping the future does not stop the call.
-    pub fn ask(&self, token: &Secret<String>, now: Timestamp) -> impl Future<Output = Outcome> + Send + use<> {
-        let flight = self.board(token, now);
+    pub fn ask(&self, token: &Secret<String>, now: Timestamp) -> impl Future<Output = Heard> + Send + use<> {
+        let of = self.key(token.expose());
+        let flight = self.board(of, token, now);
         async move {
             let gone = || Refused::unavailable("the call to the provider was given up");
-            match flight {
+            let outcome = match flight {
                 Ok(mut flight) => match flight.wait_for(Option::is_some).await {
                     Ok(outcome) => outcome.clone().unwrap_or_else(|| Err(gone())),
                     Err(_) => Err(gone()),
                 },
                 Err(known) => known,
-            }
+            };
+            Heard { of, outcome }
         }
     }
 
@@ -254,8 +257,12 @@ impl Introspector {
     }
 
     /// The call about this token, or what is known without one.
-    fn board(&self, token: &Secret<String>, now: Timestamp) -> Result<watch::Receiver<Option<Outcome>>, Outcome> {
-        let key = self.key(token.expose());
+    fn board(
+        &self,
+        key: Key,
+        token: &Secret<String>,
+        now: Timestamp,
+    ) -> Result<watch::Receiver<Option<Outcome>>, Outcome> {
         let mut under_way = self.under_way();
         if let Some(flight) = under_way.flights.get(&key) {
             return Ok(flight.clone());
@@ -284,7 +291,8 @@ impl Introspector {
         Ok(flight)
     }
 
-    fn key(&self, token: &str) -> Key {
+    /// What this token goes by here.
+    pub(super) fn key(&self, token: &str) -> Key {
         Key::of(self.source(), token)
     }
 

@@ -18,7 +18,7 @@ pub enum NotOpaque {
     /// One of our own keys.
     ApiKey,
     TooLong,
-    /// RFC 6749 §A.12 allows printable ASCII.
+    /// RFC 6749 §A.12 allows printable ASCII. A space is left out: providers may trim it, and the token would be another.
     Octets,
 }
 
@@ -28,7 +28,7 @@ impl fmt::Display for NotOpaque {
             NotOpaque::Jwt => "it has the form of a signed or encrypted token",
             NotOpaque::ApiKey => "it has the form of an API key",
             NotOpaque::TooLong => "it is too long",
-            NotOpaque::Octets => "it holds other characters than printable ASCII",
+            NotOpaque::Octets => "it holds spaces, or other characters than printable ASCII",
         })
     }
 }
@@ -41,7 +41,7 @@ pub(super) fn judge(text: &str, is_jwt: bool) -> Result<(), NotOpaque> {
     if text.len() > MAX_TOKEN {
         return Err(NotOpaque::TooLong);
     }
-    if !text.bytes().all(|octet| matches!(octet, 0x20..=0x7E)) {
+    if !text.bytes().all(|octet| matches!(octet, 0x21..=0x7E)) {
         return Err(NotOpaque::Octets);
     }
     if is_jwt || looks_like_jose(text) { Err(NotOpaque::Jwt) } else { Ok(()) }
@@ -71,7 +71,9 @@ mod tests {
             ("a.b.c", None),
             ("e30.b", None),
             ("eyJhbGciOiJSUzI1NiJ9", None),
-            ("!~ ", None),
+            ("!~", None),
+            ("a b", Some(NotOpaque::Octets)),
+            (" a", Some(NotOpaque::Octets)),
             ("e30.e30.c2ln", Some(NotOpaque::Jwt)),
             ("eyJhbGciOiJSUzI1NiJ9.e30.c2ln", Some(NotOpaque::Jwt)),
             ("eyJhbGciOiJSUzI1NiJ9.?.?", Some(NotOpaque::Jwt)),

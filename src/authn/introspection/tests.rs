@@ -302,6 +302,17 @@ async fn k6_without_memory_a_revoked_token_is_refused_at_once() {
 }
 
 #[tokio::test]
+async fn k7_an_answer_about_one_token_says_nothing_of_another() {
+    let bench = Bench::start().await;
+    let heard = bench.introspector.ask(&Secret::new(TOKEN.to_owned()), at(NOW)).await;
+    let answers = Answers::one("legacy", Answer::Introspected(heard));
+    let attempt = |token: &str| bench.look(&[("authorization", &format!("Bearer {token}"))], NOW, &answers);
+    assert!(matches!(attempt(TOKEN), Attempt::Verified(_)));
+    let Attempt::Rejected(rejection) = attempt("other") else { panic!("nothing is known of it") };
+    assert_eq!(rejection.reason, Reason::UpstreamUnavailable);
+}
+
+#[tokio::test]
 async fn all_who_show_a_token_share_one_call() {
     let bench = Bench::start().await;
     bench.provider.is(Mood::Slow);
@@ -310,13 +321,13 @@ async fn all_who_show_a_token_share_one_call() {
     bench.provider.was_asked(1).await;
     bench.provider.release();
     for wait in waits {
-        assert_eq!(wait.await.expect("alice").user, "alice");
+        assert_eq!(wait.await.outcome.expect("alice").user, "alice");
     }
     assert_eq!(bench.provider.asked(), 1);
     let other = bench.introspector.ask(&Secret::new("other".to_owned()), at(NOW));
     bench.provider.is(Mood::Honest);
     assert_eq!(
-        other.await.map_err(|refused| refused.reason),
+        other.await.outcome.map_err(|refused| refused.reason),
         Err(Reason::TokenInactive),
         "another token, another call"
     );
@@ -333,7 +344,7 @@ async fn a_call_goes_on_when_nobody_waits_and_the_next_request_has_its_answer() 
     bench.provider.was_asked(1).await;
     let joined = bench.introspector.ask(&Secret::new(TOKEN.to_owned()), at(NOW));
     bench.provider.release();
-    assert!(joined.await.is_ok());
+    assert!(joined.await.outcome.is_ok());
     assert!(matches!(bench.look(&fields, NOW + 1, &Answers::none()), Attempt::Verified(_)));
     assert_eq!(bench.provider.asked(), 1);
 }
@@ -357,7 +368,7 @@ async fn a_provider_that_failed_five_times_is_left_alone_and_tried_by_one_call()
     assert_eq!(bench.refused("t11", NOW + 2).await, Reason::UpstreamUnavailable);
     bench.provider.was_asked(6).await;
     bench.provider.release();
-    assert!(probe.await.is_ok());
+    assert!(probe.await.outcome.is_ok());
     assert!(!bench.introspector.status().breaker_open);
     bench.provider.is(Mood::Honest);
     assert_eq!(bench.refused("t12", NOW + 2).await, Reason::TokenInactive);
@@ -386,7 +397,7 @@ async fn calls_under_way_are_bounded() {
         (0..100).map(|number| bench.introspector.ask(&Secret::new(format!("t{number}")), at(NOW))).collect();
     let status = bench.introspector.status();
     assert_eq!((status.in_flight, status.held_back), (64, 36));
-    let last = waits.into_iter().last().expect("a wait").await.expect_err("no room");
+    let last = waits.into_iter().last().expect("a wait").await.outcome.expect_err("no room");
     assert_eq!(
         (last.reason, &*last.detail),
         (Reason::UpstreamUnavailable, "too many calls to the provider are under way")
@@ -401,7 +412,7 @@ async fn a_stopped_task_leaves_nobody_waiting() {
     bench.provider.was_asked(1).await;
     let Bench { introspector, _stop, .. } = bench;
     drop(_stop);
-    assert_eq!(wait.await.map_err(|refused| refused.reason), Err(Reason::UpstreamUnavailable));
+    assert_eq!(wait.await.outcome.map_err(|refused| refused.reason), Err(Reason::UpstreamUnavailable));
     assert_eq!(introspector.status().in_flight, 0);
 }
 
