@@ -14,6 +14,7 @@ mod note;
 mod pair;
 mod place;
 mod quoted;
+mod random;
 mod source;
 
 use std::net::IpAddr;

@@ -31,7 +31,6 @@ pub use assertion::BadPrivateKey;
 pub use call::run;
 pub use client::IntrospectionClient;
 pub use client::Proof;
-pub use introspector::BadUrl;
 pub use introspector::Introspector;
 pub use introspector::IntrospectorSettings;
 pub use introspector::Way;

@@ -32,6 +32,7 @@ pub use refresh::run;
 pub use remote::EndpointError;
 pub use remote::FetchOutcome;
 pub use remote::RemoteSettings;
+pub(in crate::authn) use remote::fetchable;
 pub(in crate::authn) use set::Fit;
 pub use set::KeySet;
 pub use set::KeySetError;

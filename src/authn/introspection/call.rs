@@ -25,6 +25,7 @@ use crate::authn::introspection::introspector::Introspector;
 use crate::authn::introspection::introspector::Landing;
 use crate::authn::introspection::introspector::Order;
 use crate::authn::introspection::introspector::Way;
+use crate::authn::random::random;
 use crate::model::reason::Reason;
 use crate::outbound::Asked;
 use crate::outbound::Client;
@@ -170,14 +171,5 @@ async fn ask(introspector: &Introspector, client: &Client, token: &str, now: Tim
         // RFC 6750 §3.1: the token is expired, revoked, malformed, or otherwise no good.
         (Way::Userinfo, StatusCode::UNAUTHORIZED) => Ok(Said::Inactive),
         (_, status) => Err(CallError::Status(status.as_u16())),
-    }
-}
-
-/// Spreads the waits of replicas; when the generator fails they are merely less spread.
-fn random() -> u32 {
-    let mut octets = [0; 4];
-    match aws_lc_rs::rand::fill(&mut octets) {
-        Ok(()) => u32::from_be_bytes(octets),
-        Err(_) => u32::MAX / 2,
     }
 }

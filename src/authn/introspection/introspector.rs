@@ -26,6 +26,8 @@ use crate::authn::introspection::client::IntrospectionClient;
 use crate::authn::introspection::memory::Key;
 use crate::authn::introspection::memory::Lifetimes;
 use crate::authn::introspection::memory::Memory;
+use crate::authn::jwks::EndpointError;
+use crate::authn::jwks::fetchable;
 use crate::authn::jwt::ClaimMapping;
 use crate::model::introspection_status::IntrospectionStatus;
 use crate::model::secret::Secret;
@@ -71,17 +73,6 @@ pub enum Way {
     Introspection(IntrospectionClient),
     /// By asking for its user's data with the token itself.
     Userinfo,
-}
-
-/// Why a URL is not asked.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadUrl {
-    #[error("`{0}` is not a URL")]
-    NotAUrl(String),
-    #[error("`{0}` is not https")]
-    NotHttps(String),
-    #[error("a URL with a user name or password is not asked")]
-    Credentials,
 }
 
 /// Asks one provider about its tokens; shared by the source and the background task that calls.
@@ -143,8 +134,7 @@ impl Introspector {
     }
 
     /// Build it, or say what is wrong with the URL.
-    pub fn build(settings: IntrospectorSettings) -> Result<Introspector, BadUrl> {
-        let url = askable(&settings.url, settings.insecure_http)?;
+    pub fn build(settings: IntrospectorSettings) -> Result<Introspector, EndpointError> {
         // The operator wrote this very host, so it may be in a private network (K2).
         let limits = Limits {
             total: settings.timeout,
@@ -152,6 +142,7 @@ impl Introspector {
             reach: Reach::Any,
             insecure_http: settings.insecure_http,
         };
+        let url = fetchable(&settings.url, settings.insecure_http)?;
         let vouches = settings.issuer.as_deref().map_or_else(|| settings.source.clone(), Arc::from);
         let (orders, waiting) = mpsc::channel(MAX_CALLS);
         Ok(Introspector {
@@ -309,16 +300,4 @@ impl fmt::Debug for Introspector {
 
 fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
-}
-
-fn askable(text: &str, insecure_http: bool) -> Result<Url, BadUrl> {
-    let url = Url::parse(text).map_err(|_| BadUrl::NotAUrl(text.to_owned()))?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(BadUrl::Credentials);
-    }
-    match url.scheme() {
-        "https" => Ok(url),
-        "http" if insecure_http => Ok(url),
-        _ => Err(BadUrl::NotHttps(text.to_owned())),
-    }
 }

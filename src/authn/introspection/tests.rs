@@ -472,7 +472,7 @@ fn urls_that_cannot_be_asked_are_refused_at_build() {
         ("http://sso.test/introspect", false, Some("`http://sso.test/introspect` is not https")),
         ("ftp://sso.test/introspect", true, Some("`ftp://sso.test/introspect` is not https")),
         ("sso.test", false, Some("`sso.test` is not a URL")),
-        ("https://a:b@sso.test/x", false, Some("a URL with a user name or password is not asked")),
+        ("https://a:b@sso.test/x", false, Some("a URL with a user name or password is not fetched")),
     ] {
         let settings = IntrospectorSettings {
             source: "legacy".into(),

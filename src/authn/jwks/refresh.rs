@@ -19,6 +19,7 @@ use crate::authn::jwks::remote::Endpoint;
 use crate::authn::jwks::remote::Remote;
 use crate::authn::jwks::set::KeySet;
 use crate::authn::jwks::set::KeySetError;
+use crate::authn::random::random;
 use crate::outbound::Client;
 use crate::outbound::OutboundError;
 use crate::storage::Storage;
@@ -120,15 +121,6 @@ fn report(keys: &Keys, outcome: &Result<(KeySet, Bytes), FetchError>) {
             }
         }
         Err(error) => warn!(keys.issuer = %keys.issuer(), error = %error, "the keys could not be fetched"),
-    }
-}
-
-/// Spreads the refreshes of replicas; when the generator fails they are merely less spread.
-fn random() -> u32 {
-    let mut octets = [0; 4];
-    match aws_lc_rs::rand::fill(&mut octets) {
-        Ok(()) => u32::from_be_bytes(octets),
-        Err(_) => u32::MAX / 2,
     }
 }
 

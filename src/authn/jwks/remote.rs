@@ -126,8 +126,8 @@ pub(super) struct Remote {
 impl Remote {
     pub(super) fn build(settings: RemoteSettings) -> Result<Remote, EndpointError> {
         let endpoint = match &settings.jwks_url {
-            Some(url) => Endpoint::JwksUrl(fetchable(url, &settings)?),
-            None => Endpoint::Discover(fetchable(&discovery::location(&settings.issuer), &settings)?),
+            Some(url) => Endpoint::JwksUrl(reachable(url, &settings)?),
+            None => Endpoint::Discover(reachable(&discovery::location(&settings.issuer), &settings)?),
         };
         Ok(Remote {
             endpoint,
@@ -269,16 +269,22 @@ impl Remote {
     }
 }
 
-fn fetchable(text: &str, settings: &RemoteSettings) -> Result<Url, EndpointError> {
+/// A URL that `outbound` would fetch.
+pub(in crate::authn) fn fetchable(text: &str, insecure_http: bool) -> Result<Url, EndpointError> {
     let url = Url::parse(text).map_err(|_| EndpointError::NotAUrl(text.to_owned()))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(EndpointError::Credentials);
     }
     match url.scheme() {
-        "https" => {}
-        "http" if settings.insecure_http => {}
-        _ => return Err(EndpointError::NotHttps(text.to_owned())),
+        "https" => Ok(url),
+        "http" if insecure_http => Ok(url),
+        _ => Err(EndpointError::NotHttps(text.to_owned())),
     }
+}
+
+/// The same where private addresses are reached only at hosts the operator vouches for.
+fn reachable(text: &str, settings: &RemoteSettings) -> Result<Url, EndpointError> {
+    let url = fetchable(text, settings.insecure_http)?;
     // What a name resolves to is judged when it is dialled; an address can be judged now.
     let address = match url.host() {
         Some(Host::Ipv4(address)) => Some(address.into()),
