@@ -63,6 +63,8 @@ pub struct Snapshot {
     pub policy: Policy,
     /// Lists of identity sources; a route names its list by number.
     pub sources: Vec<Vec<Arc<Source>>>,
+    /// Every identity source, in the order written.
+    pub identities: Vec<Arc<Source>>,
     /// The keys of every token issuer, to be kept fresh in the background.
     pub keys: Vec<Arc<Keys>>,
     /// Signs what applications are told, where the policy asks for it.
@@ -236,6 +238,7 @@ impl Parts {
         Snapshot {
             policy: Policy { hosts: HostTable::new(blocks), address, spoof, headers },
             sources: names.source_lists(),
+            identities: names.identities.all(),
             keys: names.identities.keys(),
             assertions,
             state_dir,

@@ -155,6 +155,11 @@ impl Identities {
         self.sources.iter().find(|source| &*source.name == name).cloned()
     }
 
+    /// Every built source, in the order written.
+    pub(super) fn all(&self) -> Vec<Arc<Source>> {
+        self.sources.clone()
+    }
+
     /// Who asks providers, for all sources that ask one.
     pub(super) fn introspectors(&self) -> Vec<Arc<Introspector>> {
         self.sources.iter().filter_map(|source| source.introspector()).cloned().collect()

@@ -5,6 +5,7 @@
 //! | [`parts`] | finds node, and installs the provider below `target/` |
 //! | [`provider`] | a running provider, and what a client asks of it |
 //! | [`house`] | a policy in force, with a clock that tests set |
+//! | [`served`] | the binary asks it |
 //! | [`tokens`] | which of its tokens pass |
 //! | [`rotation`] | its keys change, and it goes away |
 
@@ -12,4 +13,5 @@ mod house;
 mod parts;
 mod provider;
 mod rotation;
+mod served;
 mod tokens;

@@ -128,11 +128,6 @@ pub(super) enum Landing {
 }
 
 impl Introspector {
-    /// Who vouches for what it learns: the configured issuer, or the source itself.
-    pub(in crate::authn) fn issuer(&self) -> &Arc<str> {
-        &self.demands.vouches
-    }
-
     /// Build it, or say what is wrong with the URL.
     pub fn build(settings: IntrospectorSettings) -> Result<Introspector, EndpointError> {
         // The operator wrote this very host, so it may be in a private network (K2).
@@ -169,6 +164,11 @@ impl Introspector {
     /// The name of the source it is for.
     pub fn source(&self) -> &Arc<str> {
         &self.demands.source
+    }
+
+    /// Who vouches for its identities: the configured issuer, or the source.
+    pub fn issuer(&self) -> &Arc<str> {
+        &self.demands.vouches
     }
 
     /// What was said of this token a moment ago.

@@ -84,15 +84,15 @@ fn complaint(problem: &Problem) -> String {
 
 /// The source that vouches, and its issuer.
 fn vouching(caller: &Caller, snapshot: &Snapshot) -> anyhow::Result<(Arc<str>, Arc<str>)> {
-    let known = snapshot.keys.iter();
+    let known = snapshot.identities.iter();
     let Some(written) = &caller.identity else {
-        let first = known.map(|keys| (keys.source().clone(), keys.issuer().clone())).next();
+        let first = known.map(|source| (source.name.clone(), source.issuer().clone())).next();
         return Ok(first.unwrap_or_else(|| ("assumed".into(), "assumed".into())));
     };
-    match known.clone().find(|keys| **keys.source() == *written.value) {
-        Some(keys) => Ok((keys.source().clone(), keys.issuer().clone())),
+    match known.clone().find(|source| *source.name == *written.value) {
+        Some(source) => Ok((source.name.clone(), source.issuer().clone())),
         None => {
-            let names: Vec<&str> = known.map(|keys| &**keys.source()).collect();
+            let names: Vec<&str> = known.map(|source| &*source.name).collect();
             bail!("--as: there is no identity source called `{}` ({})", written.value, nearest::help(written, &names))
         }
     }

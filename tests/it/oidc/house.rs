@@ -79,7 +79,7 @@ impl House {
         let sources = snapshot.sources.first().expect("a list of sources");
         let mut answers = Answers::none();
         loop {
-            match authenticate(sources, &Presented { headers: &headers }, now, &answers, &mut quiet) {
+            match authenticate(sources, &Presented::headers(&headers), now, &answers, &mut quiet) {
                 Attempt::Verified(identity) => return Ok(identity.user.clone()),
                 Attempt::Rejected(rejection) => return Err(rejection.reason),
                 Attempt::Absent => panic!("there is a token"),
@@ -105,6 +105,7 @@ impl House {
             target: "/x",
             address: StatedAddress { peer: Some("198.51.100.7"), forwarded_for: Vec::new() },
             headers,
+            certificate: postern::model::request::StatedCertificate::default(),
             ignored_forwarding: 0,
         };
         match self.engine.authorize(Ok(attributes), Some(2 * PATIENCE)).await.verdict {
