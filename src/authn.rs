@@ -2,6 +2,7 @@
 //! waited for is asked for in the answer, never waited for here.
 
 pub mod api_key;
+pub mod basic;
 pub mod certificate;
 mod choice;
 mod failures;
@@ -97,6 +98,7 @@ pub fn authenticate(
         Credential::Certificate(certificate, stated) => certificate.verify(&stated, now, notes),
         Credential::Opaque(provider, token) => provider.verify(token, now, answers.of(&source.name), notes),
         Credential::ApiKey(keys, found) => keys.verify(&found, presented.address, now, notes),
+        Credential::Basic(users, pair) => users.verify(pair, presented.address, now, answers.of(&source.name), notes),
     };
     match verdict {
         Verdict::Verified(identity) => Attempt::Verified(identity),

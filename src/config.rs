@@ -3,6 +3,7 @@
 //! A path goes in at [`load`], a [`tree::Config`] comes out, or a [`report::Report`] with every mistake.
 
 pub mod at;
+pub mod htpasswd;
 pub mod key_file;
 pub mod load;
 pub mod nearest;

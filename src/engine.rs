@@ -27,6 +27,7 @@ use crate::model::request::Refusal;
 use crate::model::request::Request;
 use crate::model::response::Response;
 use crate::model::response::Verdict;
+use crate::policy::denial::Challenge;
 use crate::policy::denial::Refused;
 use crate::policy::trace::Silent;
 use crate::snapshot::Snapshot;
@@ -130,7 +131,8 @@ impl Engine {
         let decision_id = self.next_id(now);
         // A refusal is a denial whatever reason it was given.
         let reason = if refusal.reason.allows() { Reason::Internal } else { refusal.reason };
-        let refused = Refused { reason, decision_id, request: None, block: None, login_helps: false };
+        let challenge = Challenge::default();
+        let refused = Refused { reason, decision_id, request: None, block: None, login_helps: false, challenge };
         let verdict = Verdict::Deny(refused.denial());
         self.telemetry.record(&Record {
             at: now,

@@ -23,6 +23,7 @@ use tracing::warn;
 
 use crate::assertion::Assertions;
 use crate::authn::Source;
+use crate::authn::TokenPlace;
 use crate::authn::api_key::ApiKeySource;
 use crate::authn::introspection;
 use crate::authn::introspection::Introspector;
@@ -47,6 +48,7 @@ use crate::outbound::Client;
 use crate::outbound::OutboundError;
 use crate::policy::Policy;
 use crate::policy::address::AddressRule;
+use crate::policy::denial::Challenge;
 use crate::policy::header::NEVER_THE_CLIENTS;
 use crate::policy::header::OutgoingHeaders;
 use crate::policy::host::HostBlock;
@@ -159,6 +161,13 @@ impl Snapshot {
     pub fn credential_headers(&self, list: usize) -> impl Iterator<Item = HeaderName> {
         let sources = self.sources.get(list).into_iter().flatten();
         sources.filter_map(|source| source.api_keys()).flat_map(ApiKeySource::headers).cloned()
+    }
+
+    /// What a client may prove itself with to this list of sources.
+    pub fn challenge(&self, list: usize) -> Challenge {
+        let places = || self.sources.get(list).into_iter().flatten().flat_map(|source| source.places());
+        let basic = places().any(|place| *place == TokenPlace::Basic);
+        Challenge { bearer: !basic || places().any(|place| *place != TokenPlace::Basic), basic }
     }
 
     /// What keeps this from answering everybody: issuers whose keys are not to be had.
@@ -301,7 +310,7 @@ fn insecure(config: &tree::Config, mode: SpoofMode) -> Vec<String> {
         switches.push("spoof_guard: insecure_report".to_owned());
     }
     for (name, source) in config.identity.iter() {
-        let tree::Source { jwt, introspection, userinfo, api_key: _, certificate: _ } = &source.value;
+        let tree::Source { jwt, introspection, userinfo, api_key: _, basic: _, certificate: _ } = &source.value;
         let written = [
             ("jwt.insecure_http", jwt.as_ref().is_some_and(|jwt| jwt.insecure_http)),
             ("jwt.insecure_bound_tokens", jwt.as_ref().is_some_and(|jwt| jwt.insecure_bound_tokens)),

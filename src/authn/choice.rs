@@ -13,6 +13,8 @@ use std::sync::Arc;
 use crate::authn::Presented;
 use crate::authn::api_key;
 use crate::authn::api_key::ApiKeySource;
+use crate::authn::api_key::looks_like_key;
+use crate::authn::basic::BasicSource;
 use crate::authn::certificate::CertificateSource;
 use crate::authn::certificate::Stated;
 use crate::authn::choice::desk::Desk;
@@ -21,6 +23,7 @@ use crate::authn::introspection::IntrospectionSource;
 use crate::authn::jwt::JwtSource;
 use crate::authn::jwt::Unverified;
 use crate::authn::note::Note;
+use crate::authn::pair::Pair;
 use crate::authn::place::CredentialPlace;
 use crate::authn::place::TokenPlace;
 use crate::authn::source::Kind;
@@ -40,6 +43,8 @@ pub(super) enum Credential<'s, 'w> {
     Certificate(&'s CertificateSource, Stated),
     Opaque(&'s IntrospectionSource, &'w str),
     ApiKey(&'s ApiKeySource, api_key::Found<'w>),
+    /// Without a pair: what was sent is not one.
+    Basic(&'s BasicSource, Option<Pair>),
 }
 
 /// Credentials among which there is no choosing.
@@ -122,6 +127,13 @@ fn claims(source: &Source, place: &TokenPlace, seen: &Seen<'_, '_>, notes: &mut 
             }
             claimed
         }
+        Kind::Basic(_) => {
+            let is_key = key_text(place, seen).is_some_and(looks_like_key);
+            if is_key {
+                notes(Note::AKey { source: name, place });
+            }
+            !is_key
+        }
     }
 }
 
@@ -151,6 +163,7 @@ fn take<'s, 'w>(source: &'s Source, seen: Seen<'s, 'w>) -> Option<(CredentialPla
                 CredentialPlace::Certificate => return None,
             },
         ),
+        Kind::Basic(users) => Credential::Basic(users, seen.into_pair()),
     };
     Some((place, credential))
 }

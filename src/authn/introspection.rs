@@ -99,7 +99,7 @@ impl IntrospectionSource {
         let outcome = match answer {
             // An answer is worth something only for the very token it is about (K7).
             Some(Answer::Introspected(heard)) if heard.of == introspector.key(token) => heard.outcome.clone(),
-            Some(Answer::Introspected(_) | Answer::Late | Answer::Keys(_)) => {
+            Some(Answer::Introspected(_) | Answer::Late | Answer::Keys(_) | Answer::Password(_)) => {
                 Err(Refused::unavailable("the provider did not answer in time"))
             }
             None => match introspector.recall(token, now) {

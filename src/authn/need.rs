@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::authn::basic::PasswordAnswer;
+use crate::authn::basic::PasswordCheck;
 use crate::authn::introspection;
 use crate::authn::introspection::Introspector;
 use crate::authn::jwks::FetchOutcome;
@@ -28,6 +30,8 @@ pub enum Question {
     Keys { keys: Arc<Keys>, kid: Option<String> },
     /// What a token is that only its provider can read.
     Token { introspector: Arc<Introspector>, token: Secret<String> },
+    /// Whether a password is right: nobody is asked, but it takes processor time.
+    Password(Arc<PasswordCheck>),
 }
 
 /// What came of a wait.
@@ -37,6 +41,8 @@ pub enum Answer {
     Keys(FetchOutcome),
     /// What a provider said of a token.
     Introspected(introspection::Heard),
+    /// The end of the verification of a password.
+    Password(PasswordAnswer),
     /// Nothing, within the time there was. Every source takes that for "not to be had".
     Late,
 }
@@ -48,6 +54,7 @@ impl Need {
         match self.question {
             Question::Keys { keys, kid } => Answer::Keys(keys.fetch_now(kid.as_deref(), now).await),
             Question::Token { introspector, token } => Answer::Introspected(introspector.ask(&token, now).await),
+            Question::Password(check) => Answer::Password(check.run(now).await),
         }
     }
 }

@@ -21,6 +21,8 @@ pub enum Note<'a> {
     NotOpaque { source: &'a str, place: &'a TokenPlace, why: NotOpaque },
     /// Something stands there, but it does not look like an API key.
     NotAKey { source: &'a str, place: &'a TokenPlace },
+    /// An API key stands there, and this source knows passwords.
+    AKey { source: &'a str, place: &'a TokenPlace },
     /// The source claims this credential: the only one used.
     Claimed { source: &'a str, place: &'a TokenPlace },
     /// The source would claim this credential too, but another came first.
@@ -35,6 +37,8 @@ pub enum Note<'a> {
     Key { source: &'a str, kid: Option<&'a str>, algorithm: Algorithm },
     /// The secret is that of the API key with this id.
     ApiKey { source: &'a str, id: &'a str },
+    /// The password is that of this user.
+    Password { source: &'a str, user: &'a str },
 }
 
 /// Takes no notes.
@@ -52,6 +56,7 @@ impl fmt::Display for Note<'_> {
             Note::NotOpaque { source, place, why } => write!(f, "{source}: {place} is not claimed: {why}"),
             Note::Recalled { source } => write!(f, "{source}: the provider was asked about this token a moment ago"),
             Note::NotAKey { source, place } => write!(f, "{source}: {place} is not claimed: it is no API key"),
+            Note::AKey { source, place } => write!(f, "{source}: {place} is not claimed: it is an API key"),
             Note::Claimed { source, place } => write!(f, "{source}: claims {place}"),
             Note::Later { source, place } => write!(f, "{source}: would claim {place}, but another came first"),
             Note::NobodysCertificate { source } => {
@@ -65,6 +70,7 @@ impl fmt::Display for Note<'_> {
                 write!(f, "{source}: the {algorithm} signature verifies with a key without id")
             }
             Note::ApiKey { source, id } => write!(f, "{source}: the API key `{id}`"),
+            Note::Password { source, user } => write!(f, "{source}: the password of {}", Quoted(user)),
         }
     }
 }

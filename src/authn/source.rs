@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::authn::api_key::ApiKeySource;
+use crate::authn::basic::BasicSource;
 use crate::authn::certificate::CertificateSource;
 use crate::authn::introspection::IntrospectionSource;
 use crate::authn::introspection::Introspector;
@@ -30,6 +31,8 @@ pub enum Kind {
     Introspection(IntrospectionSource),
     /// By the keys we gave to machines.
     ApiKey(ApiKeySource),
+    /// By names and passwords.
+    Basic(BasicSource),
 }
 
 impl Source {
@@ -62,7 +65,7 @@ impl Source {
         match &self.kind {
             Kind::Jwt(source) => source.issuer(),
             Kind::Introspection(source) => source.issuer(),
-            Kind::ApiKey(_) | Kind::Certificate(_) => &self.name,
+            Kind::ApiKey(_) | Kind::Basic(_) | Kind::Certificate(_) => &self.name,
         }
     }
 
@@ -72,17 +75,19 @@ impl Source {
             (Kind::ApiKey(own), Kind::ApiKey(other)) => {
                 own.places().iter().find(|place| other.places().contains(place))
             }
+            (Kind::Basic(own), Kind::Basic(_)) => own.places().first(),
             _ => None,
         }
     }
 
     /// Where this source looks for its credential, in order.
-    pub(super) fn places(&self) -> &[TokenPlace] {
+    pub fn places(&self) -> &[TokenPlace] {
         match &self.kind {
             Kind::Jwt(source) => source.places(),
             Kind::Certificate(source) => source.places(),
             Kind::Introspection(source) => &source.places,
             Kind::ApiKey(source) => source.places(),
+            Kind::Basic(source) => source.places(),
         }
     }
 }

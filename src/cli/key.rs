@@ -1,6 +1,7 @@
 //! `postern key`: API keys and what they need, without a database: a file of hashed lines.
 
 mod file;
+mod hash_password;
 mod line;
 mod list;
 mod new;
@@ -19,7 +20,7 @@ use crate::config::load;
 use crate::config::load::World;
 use crate::config::tree::SecretRef;
 
-/// Make, list, check and revoke API keys
+/// Make, list, check and revoke API keys, and hash passwords
 #[derive(Args, Debug)]
 #[command(
     after_help = "Exit status: 0 done, 1 it could not be, 2 a bad key file or wrong arguments, 3 not a good key."
@@ -36,6 +37,7 @@ enum Verb {
     Verify(verify::Verify),
     Revoke(revoke::Revoke),
     Pepper(pepper::Pepper),
+    HashPassword(hash_password::HashPassword),
 }
 
 impl Key {
@@ -47,6 +49,7 @@ impl Key {
             Verb::Verify(verb) => verb.run(),
             Verb::Revoke(verb) => verb.run(),
             Verb::Pepper(verb) => verb.run(),
+            Verb::HashPassword(verb) => verb.run(),
         }
     }
 }

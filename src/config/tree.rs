@@ -3,6 +3,7 @@
 //! Doc comments here become the descriptions in the JSON Schema that `postern check --schema` prints.
 
 mod api_key;
+mod basic;
 mod certificate;
 mod header;
 mod identity;
@@ -19,6 +20,9 @@ use crate::config::at::one_or_many;
 pub use api_key::ApiKeys;
 pub use api_key::KeyLine;
 pub use api_key::KeyPlace;
+pub use basic::Basic;
+pub use basic::UserEntry;
+pub use basic::UserFile;
 pub use certificate::Certificate;
 pub use certificate::CertificateFrom;
 pub use certificate::CertificateProxy;

@@ -27,6 +27,7 @@ use crate::model::response::Verdict;
 use crate::policy::Denied;
 use crate::policy::Routed;
 use crate::policy::condition::RequestFacts;
+use crate::policy::denial::Challenge;
 use crate::policy::denial::Refused;
 use crate::policy::early_data;
 use crate::policy::spoof::Spoofed;
@@ -76,8 +77,16 @@ pub fn walk(snapshot: &Snapshot, request: &Request<'_>, given: &Given, trace: &m
         headers: &request.headers,
         now: given.now,
     };
-    let mut visit =
-        Visit { snapshot, request, given, address, counts: Counts::default(), login_helps: false, detail: None };
+    let mut visit = Visit {
+        snapshot,
+        request,
+        given,
+        address,
+        counts: Counts::default(),
+        login_helps: false,
+        challenge: Challenge::default(),
+        detail: None,
+    };
     visit.counts.spoofed = spoofed.count();
     if spoofed.refuse {
         visit.detail = Some(match spoofed.names.as_slice() {
@@ -123,6 +132,7 @@ struct Visit<'r> {
     address: ClientAddress,
     counts: Counts,
     login_helps: bool,
+    challenge: Challenge,
     detail: Option<String>,
 }
 
@@ -148,6 +158,7 @@ impl Visit<'_> {
             let mut note = |note: Note<'_>| trace.note(Station::Authenticate, None, || note.to_string());
             authenticate(sources, &Presented::of(request, self.address.ip()), given.now, &given.answers, &mut note)
         };
+        self.challenge = snapshot.challenge(routed.route.sources.list);
         let principal = match attempt(routed.route.sources.list, trace) {
             Attempt::Verified(identity) => {
                 let principal = Principal::Identified(identity);
@@ -249,6 +260,7 @@ impl Visit<'_> {
             request: Some(self.request),
             block: denied.block,
             login_helps: self.login_helps,
+            challenge: self.challenge,
         };
         let denial = refused.denial();
         trace.note(Station::Respond, denied.place.as_ref(), || format!("{} {}", denial.status, denial.reason));

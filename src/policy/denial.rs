@@ -92,6 +92,19 @@ fn percent_encode(text: &str) -> String {
     encoded
 }
 
+/// The schemes by which a client may prove who it is: what a 401 asks for (RFC 9110 §11.6.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Challenge {
+    pub bearer: bool,
+    pub basic: bool,
+}
+
+impl Default for Challenge {
+    fn default() -> Challenge {
+        Challenge { bearer: true, basic: false }
+    }
+}
+
 /// The facts a denial is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct Refused<'r> {
@@ -101,6 +114,7 @@ pub struct Refused<'r> {
     pub block: Option<&'r HostBlock>,
     /// A fresh session would help: no credential was sent, or only a cookie that has expired.
     pub login_helps: bool,
+    pub challenge: Challenge,
 }
 
 impl Refused<'_> {
@@ -124,6 +138,9 @@ impl Refused<'_> {
         if status == 401 {
             headers.push((header::WWW_AUTHENTICATE, self.challenge()));
         }
+        if let Some(seconds) = self.retry_after() {
+            headers.push((header::RETRY_AFTER, seconds));
+        }
         let (content_type, body) = if navigation {
             (HTML, self.page(status, login.as_ref().map(|(_, url)| url.as_str())))
         } else {
@@ -132,9 +149,26 @@ impl Refused<'_> {
         Denial { reason: self.reason, status, headers, content_type, body }
     }
 
-    /// RFC 6750 §3: no error code when no credential was sent.
+    /// RFC 6750 §3: no error code when no credential was sent. One field for both schemes: some proxies pass on only
+    /// the first.
     fn challenge(&self) -> HeaderText {
-        if self.reason == Reason::CredentialMissing { CHALLENGE } else { CHALLENGE_INVALID }
+        let missing = self.reason == Reason::CredentialMissing;
+        match self.challenge {
+            Challenge { bearer: false, basic: true } => BASIC,
+            Challenge { basic: true, .. } if missing => BEARER_OR_BASIC,
+            Challenge { basic: true, .. } => BEARER_OR_BASIC_INVALID,
+            Challenge { .. } if missing => CHALLENGE,
+            Challenge { .. } => CHALLENGE_INVALID,
+        }
+    }
+
+    /// When the same request may fare better.
+    fn retry_after(&self) -> Option<HeaderText> {
+        match self.reason {
+            Reason::TooManyFailures => Some(A_MINUTE),
+            Reason::UpstreamUnavailable | Reason::Overloaded => Some(A_SECOND),
+            _ => None,
+        }
     }
 
     fn decision_id_text(&self) -> HeaderText {
@@ -176,6 +210,15 @@ const NO_STORE: HeaderText = HeaderText::constant("no-store");
 const UNKNOWN_DECISION: HeaderText = HeaderText::constant("unknown");
 const CHALLENGE: HeaderText = HeaderText::constant("Bearer realm=\"postern\"");
 const CHALLENGE_INVALID: HeaderText = HeaderText::constant("Bearer realm=\"postern\", error=\"invalid_token\"");
+
+const BASIC: HeaderText = HeaderText::constant("Basic realm=\"postern\", charset=\"UTF-8\"");
+const BEARER_OR_BASIC: HeaderText =
+    HeaderText::constant("Bearer realm=\"postern\", Basic realm=\"postern\", charset=\"UTF-8\"");
+const BEARER_OR_BASIC_INVALID: HeaderText = HeaderText::constant(
+    "Bearer realm=\"postern\", error=\"invalid_token\", Basic realm=\"postern\", charset=\"UTF-8\"",
+);
+const A_MINUTE: HeaderText = HeaderText::constant("60");
+const A_SECOND: HeaderText = HeaderText::constant("1");
 
 fn title(status: u16) -> &'static str {
     match status {
@@ -253,7 +296,8 @@ mod tests {
     fn denial(reason: Reason, request: &Request<'_>, login: Option<Login>, login_helps: bool) -> Denial {
         let block = block(login);
         let decision_id = DecisionId(7);
-        Refused { reason, decision_id, request: Some(request), block: Some(&block), login_helps }.denial()
+        let challenge = Challenge::default();
+        Refused { reason, decision_id, request: Some(request), block: Some(&block), login_helps, challenge }.denial()
     }
 
     fn header<'d>(denial: &'d Denial, name: &HeaderName) -> Option<&'d str> {
@@ -287,6 +331,53 @@ mod tests {
             assert_eq!(header(&denial, &header::LOCATION), None, "{reason}");
             assert_eq!(header(&denial, &header::WWW_AUTHENTICATE).is_some(), status == 401, "{reason}");
             assert_eq!(denial.content_type == HTML, std::ptr::eq(request, &browser), "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_401_asks_for_what_the_route_takes() {
+        let request = request("h.test", "/", &[]);
+        let asked = |bearer, basic, reason| {
+            let challenge = Challenge { bearer, basic };
+            let refused = Refused {
+                reason,
+                decision_id: DecisionId(7),
+                request: Some(&request),
+                block: None,
+                login_helps: false,
+                challenge,
+            };
+            header(&refused.denial(), &header::WWW_AUTHENTICATE).map(str::to_owned)
+        };
+        let (missing, wrong) = (Reason::CredentialMissing, Reason::PasswordInvalid);
+        for (bearer, basic, reason, want) in [
+            (true, false, missing, Some("Bearer realm=\"postern\"")),
+            (true, false, wrong, Some("Bearer realm=\"postern\", error=\"invalid_token\"")),
+            (false, true, missing, Some("Basic realm=\"postern\", charset=\"UTF-8\"")),
+            (false, true, wrong, Some("Basic realm=\"postern\", charset=\"UTF-8\"")),
+            (true, true, missing, Some("Bearer realm=\"postern\", Basic realm=\"postern\", charset=\"UTF-8\"")),
+            (
+                true,
+                true,
+                wrong,
+                Some("Bearer realm=\"postern\", error=\"invalid_token\", Basic realm=\"postern\", charset=\"UTF-8\""),
+            ),
+            (true, true, Reason::Overloaded, None),
+        ] {
+            assert_eq!(asked(bearer, basic, reason).as_deref(), want, "{bearer} {basic} {reason}");
+        }
+    }
+
+    #[test]
+    fn who_may_come_again_is_told_when() {
+        let request = request("h.test", "/", &[]);
+        for (reason, want) in [
+            (Reason::TooManyFailures, Some("60")),
+            (Reason::UpstreamUnavailable, Some("1")),
+            (Reason::Overloaded, Some("1")),
+            (Reason::PasswordInvalid, None),
+        ] {
+            assert_eq!(header(&denial(reason, &request, None, false), &header::RETRY_AFTER), want, "{reason}");
         }
     }
 

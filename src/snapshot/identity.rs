@@ -1,6 +1,7 @@
 //! Identity sources, and the names of groups and users that they vouch for.
 
 mod api_key;
+mod basic;
 mod certificate;
 mod introspection;
 mod jwt;

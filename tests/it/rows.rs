@@ -7,6 +7,7 @@
 mod adapter;
 mod address;
 mod api_key;
+mod basic;
 mod corpus;
 mod failure;
 mod flood;

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use crate::config::at::At;
 use crate::config::at::OneOrMany;
 use crate::config::tree::api_key::ApiKeys;
+use crate::config::tree::basic::Basic;
 use crate::config::tree::certificate::Certificate;
 use crate::config::tree::introspection::Introspection;
 use crate::config::tree::introspection::Userinfo;
@@ -26,6 +27,9 @@ pub struct Source {
     /// Keys that we gave to machines.
     #[serde(default)]
     pub api_key: Option<At<ApiKeys>>,
+    /// People with passwords.
+    #[serde(default)]
+    pub basic: Option<At<Basic>>,
     /// Client certificates that the proxy verified.
     #[serde(default)]
     pub certificate: Option<At<Certificate>>,

@@ -303,7 +303,7 @@ mod tests {
             (
                 "machines: {api_key: {keys: keys.yaml}, jwt: {issuer: i, audience: a}}",
                 String::new(),
-                "identity source `machines` is of two kinds, `jwt` and `api_key`",
+                "is of two kinds, `jwt` and `api_key`",
             ),
         ] {
             let said = problems(identity, &keys);

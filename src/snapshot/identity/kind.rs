@@ -10,6 +10,7 @@ use crate::config::tree;
 use crate::model::problem::Problem;
 use crate::model::problem::Problems;
 use crate::snapshot::identity::api_key;
+use crate::snapshot::identity::basic;
 use crate::snapshot::identity::certificate;
 use crate::snapshot::identity::introspection;
 use crate::snapshot::identity::jwt;
@@ -22,6 +23,7 @@ pub(super) enum Written<'c> {
     Introspection(&'c At<tree::Introspection>),
     Userinfo(&'c At<tree::Userinfo>),
     ApiKeys(&'c At<tree::ApiKeys>),
+    Basic(&'c At<tree::Basic>),
     Certificate(&'c At<tree::Certificate>),
 }
 
@@ -30,12 +32,13 @@ type TokenPlaces = At<Vec<At<tree::TokenPlace>>>;
 impl<'c> Written<'c> {
     /// Find it, or say that there is none or more than one.
     pub(super) fn of(name: &At<String>, source: &'c At<tree::Source>, problems: &mut Problems) -> Option<Written<'c>> {
-        let tree::Source { jwt, introspection, userinfo, api_key, certificate } = &source.value;
+        let tree::Source { jwt, introspection, userinfo, api_key, basic, certificate } = &source.value;
         let kinds = [
             ("jwt", jwt.as_ref().map(Written::Jwt)),
             ("introspection", introspection.as_ref().map(Written::Introspection)),
             ("userinfo", userinfo.as_ref().map(Written::Userinfo)),
             ("api_key", api_key.as_ref().map(Written::ApiKeys)),
+            ("basic", basic.as_ref().map(Written::Basic)),
             ("certificate", certificate.as_ref().map(Written::Certificate)),
         ];
         let known = kinds.each_ref().map(|(kind, _)| format!("`{kind}`")).join(", ");
@@ -78,6 +81,7 @@ impl<'c> Written<'c> {
                 introspection::userinfo(name, written, places, mapping, problems).map(Kind::Introspection)
             }
             Written::ApiKeys(keys) => api_key::source(name, keys, networks, surroundings, problems).map(Kind::ApiKey),
+            Written::Basic(users) => basic::source(name, users, surroundings, problems).map(Kind::Basic),
             Written::Certificate(certificate) => {
                 certificate::source(name, certificate, problems).map(Kind::Certificate)
             }
@@ -90,7 +94,7 @@ impl<'c> Written<'c> {
             Written::Jwt(jwt) => Some(&jwt.issuer),
             Written::Introspection(introspection) => Some(introspection.issuer.as_ref().unwrap_or(name)),
             Written::Userinfo(userinfo) => Some(userinfo.issuer.as_ref().unwrap_or(name)),
-            Written::ApiKeys(_) | Written::Certificate(_) => None,
+            Written::ApiKeys(_) | Written::Basic(_) | Written::Certificate(_) => None,
         }
     }
 
@@ -99,7 +103,7 @@ impl<'c> Written<'c> {
             Written::Jwt(jwt) => jwt.token.as_ref(),
             Written::Introspection(introspection) => introspection.token.as_ref(),
             Written::Userinfo(userinfo) => userinfo.token.as_ref(),
-            Written::ApiKeys(_) | Written::Certificate(_) => None,
+            Written::ApiKeys(_) | Written::Basic(_) | Written::Certificate(_) => None,
         }
     }
 
@@ -109,7 +113,7 @@ impl<'c> Written<'c> {
             Written::Jwt(jwt) => return vec![Tokens::SignedBy(&jwt.issuer)],
             Written::Introspection(introspection) => (introspection.issuer.as_ref(), introspection.jwts),
             Written::Userinfo(userinfo) => (userinfo.issuer.as_ref(), userinfo.jwts),
-            Written::ApiKeys(_) | Written::Certificate(_) => return vec![],
+            Written::ApiKeys(_) | Written::Basic(_) | Written::Certificate(_) => return vec![],
         };
         let signed = issuer.filter(|_| jwts).map(|issuer| Tokens::SignedBy(issuer));
         signed.into_iter().chain([Tokens::Opaque]).collect()

@@ -143,7 +143,8 @@ fn f6_no_secret_is_in_any_output() {
   machines: {jwt: {issuer: https://m.test, audience: app, algorithms: [HS256], secret: {env: MACHINES}}}
   robots: {jwt: {issuer: https://r.test, audience: app, algorithms: [HS256], secret: {file: robots.key}}}
   keys: {api_key: {keys: keys.yaml, pepper: {env: PEPPER}, token: [{header: X-Api-Key}, bearer, basic]}}
-defaults: {identity: [people, machines, robots, keys]}
+  staff: {basic: {htpasswd: users}}
+defaults: {identity: [people, machines, robots, keys, staff]}
 hosts: {app.test: {login: \"https://sso.test/login?rd={url}\", routes: [{path: /**, require: {groups: [people/staff]}}]}}
 ";
     let mut house = House::with("");
@@ -155,6 +156,7 @@ hosts: {app.test: {login: \"https://sso.test/login?rd={url}\", routes: [{path: /
         .file("robots.key", CANARIES[4])
         .file("keys.yaml", format!("{line}{office}...\n"))
         .variable("MACHINES", CANARIES[3])
+        .file("users", super::basic::LINE.as_str())
         .variable("PEPPER", super::api_key::PEPPER);
     let snapshot = build(POLICY, world.clone()).unwrap_or_else(|problems| panic!("{problems:?}"));
     let mut said = format!("{snapshot:?}\n{world:?}");
@@ -169,6 +171,11 @@ hosts: {app.test: {login: \"https://sso.test/login?rd={url}\", routes: [{path: /
     canaries.extend(keys.iter().map(|key| key.rsplit('_').next().unwrap_or_default().to_owned()));
     canaries.extend([&line, &office].map(|line| line.split('\'').nth(1).unwrap_or_default().to_owned()));
     canaries.push(super::api_key::PEPPER.to_owned());
+    // The password, right and wrong, its encoding and its hash.
+    let passwords = [super::basic::PASSWORD, "canary-of-a-guess-0d"];
+    canaries.extend(passwords.map(str::to_owned));
+    canaries.extend(passwords.map(|password| super::basic::basic("alice", password).replace("Basic ", "")));
+    canaries.push(super::basic::LINE.trim_end().rsplit('$').next().unwrap_or_default().to_owned());
     let mut asks: Vec<_> = tokens
         .iter()
         .flat_map(|token| {
@@ -201,6 +208,7 @@ hosts: {app.test: {login: \"https://sso.test/login?rd={url}\", routes: [{path: /
             get("/x").header("Authorization", &basic("x")),
         ]
     }));
+    asks.extend(passwords.map(|password| get("/x").header("Authorization", &super::basic::basic("alice", password))));
     let log = logged("trace", || {
         for ask in &asks {
             for (way, answer) in house.answers(ask) {
