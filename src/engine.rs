@@ -61,6 +61,11 @@ impl Engine {
         self.snapshot.load_full()
     }
 
+    /// From now on decide by this. Requests under way keep what they took.
+    pub fn exchange(&self, snapshot: Arc<Snapshot>) {
+        self.snapshot.store(snapshot);
+    }
+
     /// Counters and clocks.
     pub fn telemetry(&self) -> &Arc<Telemetry> {
         &self.telemetry

@@ -2,11 +2,13 @@
 //!
 //! Our own accept loop stands in front of hyper, because `tonic::transport::Server` switches off hyper's limits and
 //! knows none on connections. A listener accepts (`accept`), deals the connection to a thread (`threads`), which serves
-//! it (`connection`) by `grpc` or `http`; `guard` sees to it that nothing but an answer comes out.
+//! it (`connection`) by `grpc` or `http`; `guard` sees to it that nothing but an answer comes out. `reload` exchanges
+//! the policy under all of them.
 
 pub mod authorize;
 pub mod bind;
 pub mod limits;
+pub mod reload;
 
 mod accept;
 mod admin;

@@ -156,6 +156,11 @@ impl Snapshot {
         sources.iter().filter_map(|source| source.api_keys()).flat_map(ApiKeySource::uses).collect()
     }
 
+    /// Keep what is known of the uses of keys when this takes the place of another.
+    pub fn remember(&self, uses: &[KeyUse]) {
+        self.sources.iter().flatten().filter_map(|source| source.api_keys()).for_each(|keys| keys.remember(uses));
+    }
+
     /// The header fields that hold nothing but credentials for this list of sources, and need not reach the
     /// application.
     pub fn credential_headers(&self, list: usize) -> impl Iterator<Item = HeaderName> {

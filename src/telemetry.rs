@@ -1,6 +1,7 @@
 //! What the operator sees: one [`Record`] becomes counters and a log line; the clock lives here too.
 
 pub mod clock;
+mod key_uses;
 pub mod log;
 pub mod metrics;
 mod tally;

@@ -16,18 +16,23 @@ use tracing::warn;
 
 use crate::cli::load::LoadedPolicy;
 use crate::cli::print;
+use crate::config::load::Loaded;
 use crate::config::load::Machine;
+use crate::config::report::Report;
 use crate::engine::Engine;
 use crate::model::listen::Listen;
 use crate::model::listen::ListenAddress;
+use crate::model::problem::Problems;
 use crate::server::Server;
 use crate::server::Settings;
 use crate::server::authorize::Authorize;
+use crate::server::reload::Reload;
+use crate::snapshot::Snapshot;
 use crate::telemetry::Telemetry;
 use crate::telemetry::clock;
 use crate::telemetry::log;
 
-/// Answer the proxies, until SIGTERM or SIGINT
+/// Answer the proxies, until SIGTERM or SIGINT; SIGHUP reads the policy again
 #[derive(Args, Debug)]
 pub struct Serve {
     /// The policy: a file, or a folder of files
@@ -85,11 +90,17 @@ impl Serve {
             .build()
             .context("cannot start a runtime")?;
         let outcome = runtime.block_on(async {
-            let Some(mut prepared) = self.prepare()? else { return Ok(crate::cli::INVALID) };
-            let keys = tokio_util::sync::CancellationToken::new();
-            prepared.engine.snapshot().keep_keys_fresh(clock::now, &keys)?;
-            prepared.engine.snapshot().ask_providers(clock::now, &keys)?;
-            let _stop_with_us = keys.drop_guard();
+            let Some((mut prepared, loaded)) = self.prepare()? else { return Ok(crate::cli::INVALID) };
+            let mut hangups = signal(SignalKind::hangup()).context("cannot listen for signals")?;
+            let load = reader(self.config.clone(), loaded);
+            let mut reload = Reload::start(Arc::clone(&prepared.engine), load, clock::now)?;
+            let reloads = tokio::spawn(async move {
+                while hangups.recv().await.is_some() {
+                    info!(signal = "SIGHUP", "reloading");
+                    reload.reload().await;
+                }
+            });
+            let _stop_with_us = tokio_util::task::AbortOnDropHandle::new(reloads);
             let listen = &mut prepared.listen;
             listen.grpc = self.listen_grpc.or(listen.grpc.take());
             listen.http = self.listen_http.or(listen.http.take());
@@ -104,20 +115,39 @@ impl Serve {
     }
 
     /// Read the policy and build what it says. `None` when it is bad, which has been reported then.
-    fn prepare(&self) -> anyhow::Result<Option<Prepared<Engine>>> {
+    fn prepare(&self) -> anyhow::Result<Option<(Prepared<Engine>, Loaded)>> {
         let Some(policy) = LoadedPolicy::load(&self.config, &Machine, false) else { return Ok(None) };
-        for warning in &policy.warnings.problems().0 {
-            warn!(place = warning.place.as_ref().map(tracing::field::display), key = %warning.key, "{}", warning.message);
-        }
+        warn_of(policy.warnings.problems());
         let snapshot = Arc::new(policy.snapshot);
         let telemetry = Arc::new(Telemetry::new()?);
-        Ok(Some(Prepared {
+        let prepared = Prepared {
             listen: snapshot.listen.clone(),
             policy: Arc::clone(&snapshot.digest),
             insecure: snapshot.insecure.clone(),
             engine: Arc::new(Engine::new(snapshot, Arc::clone(&telemetry))),
             telemetry,
-        }))
+        };
+        Ok(Some((prepared, policy.loaded)))
+    }
+}
+
+/// Reads the policy again. A file that looks half-written beside the one in force is bad.
+fn reader(path: PathBuf, mut in_force: Loaded) -> impl FnMut() -> Result<Snapshot, Problems> {
+    move || {
+        let policy = LoadedPolicy::read(&path, &Machine).map_err(Report::into_problems)?;
+        let incomplete = policy.loaded.check_complete(&in_force);
+        if incomplete.has_errors() {
+            return Err(policy.loaded.report(incomplete).into_problems());
+        }
+        warn_of(policy.warnings.problems());
+        in_force = policy.loaded;
+        Ok(policy.snapshot)
+    }
+}
+
+fn warn_of(warnings: &Problems) {
+    for warning in &warnings.0 {
+        warn!(place = warning.place.as_ref().map(tracing::field::display), key = %warning.key, "{}", warning.message);
     }
 }
 

@@ -67,6 +67,7 @@ impl<A: Authorize> Admin<A> {
     }
 
     fn metrics(&self) -> String {
+        self.telemetry.metrics().show_key_uses(&self.engine.key_uses());
         let mut text = self.telemetry.gather(&self.engine.key_statuses());
         text.push_str(&self.telemetry.gather_introspection(&self.engine.introspection_statuses()));
         text

@@ -7,6 +7,7 @@ use crate::engine::Engine;
 use crate::model::caller::Callers;
 use crate::model::introspection_status::IntrospectionStatus;
 use crate::model::key_status::KeyStatus;
+use crate::model::key_use::KeyUse;
 use crate::model::request::Attributes;
 use crate::model::request::Refusal;
 use crate::model::response::Response;
@@ -38,6 +39,11 @@ pub trait Authorize: Send + Sync + 'static {
 
     /// How asking each provider about its tokens stands.
     fn introspection_statuses(&self) -> Vec<IntrospectionStatus>;
+
+    /// When the API keys were last used.
+    fn key_uses(&self) -> Vec<KeyUse> {
+        Vec::new()
+    }
 }
 
 impl Authorize for Engine {
@@ -71,5 +77,9 @@ impl Authorize for Engine {
 
     fn introspection_statuses(&self) -> Vec<IntrospectionStatus> {
         self.snapshot().introspection_statuses()
+    }
+
+    fn key_uses(&self) -> Vec<KeyUse> {
+        self.snapshot().key_uses()
     }
 }

@@ -23,8 +23,10 @@ use prometheus::core::Collector;
 
 use crate::model::dialect::Dialect;
 use crate::model::key_status::KeyStatus;
+use crate::model::key_use::KeyUse;
 use crate::model::record::Record;
 use crate::telemetry::clock;
+use crate::telemetry::key_uses::KeyUses;
 use crate::telemetry::tally;
 
 /// Upper bounds in seconds: a cached decision takes microseconds, a key fetch up to a second.
@@ -50,6 +52,8 @@ pub struct Metrics {
     keys_refreshed: IntGaugeVec,
     keys_failures: IntGaugeVec,
     reloads: IntCounterVec,
+    last_reload: IntGauge,
+    key_uses: KeyUses,
     insecure: IntGaugeVec,
     started: Timestamp,
     uptime: Gauge,
@@ -127,6 +131,14 @@ impl Metrics {
                 &["source"],
             )?,
             reloads: counters(&registry, "postern_reloads_total", "Policy reloads", &["outcome"])?,
+            last_reload: keep(
+                &registry,
+                IntGauge::new(
+                    "postern_config_last_reload_successful",
+                    "1 when the policy that was last read is in force, 0 when it was bad and an older one is",
+                )?,
+            )?,
+            key_uses: KeyUses::new(&registry)?,
             insecure: gauges(
                 &registry,
                 "postern_insecure_switch",
@@ -161,6 +173,17 @@ impl Metrics {
     /// The policy was exchanged, or a bad one was turned away and the old one kept.
     pub fn reloaded(&self, accepted: bool) {
         inc(&self.reloads, &[if accepted { "accepted" } else { "refused" }]);
+        self.last_reload.set(i64::from(accepted));
+    }
+
+    /// The policy that was read first is in force.
+    pub fn in_force(&self) {
+        self.last_reload.set(1);
+    }
+
+    /// When API keys were last used: these, and only these, are shown.
+    pub fn show_key_uses(&self, uses: &[KeyUse]) {
+        self.key_uses.show(uses);
     }
 
     /// These, and only these, `insecure_` switches are on in the policy in force.
@@ -283,7 +306,12 @@ fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Res
     keep(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
 }
 
-fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
+pub(super) fn gauges(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> Result<IntGaugeVec, prometheus::Error> {
     keep(registry, IntGaugeVec::new(Opts::new(name, help), labels)?)
 }
 

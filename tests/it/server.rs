@@ -5,3 +5,4 @@ mod grpc;
 pub(crate) mod harness;
 mod http;
 mod listener;
+mod reload;

@@ -25,6 +25,7 @@ pub(crate) enum Signal {
     Kill,
     Stop,
     Continue,
+    Hangup,
 }
 
 impl Process {
@@ -73,6 +74,7 @@ impl Process {
             Signal::Kill => "-KILL",
             Signal::Stop => "-STOP",
             Signal::Continue => "-CONT",
+            Signal::Hangup => "-HUP",
         };
         let done = Command::new("kill").args([flag, &self.child.id().to_string()]).status();
         assert!(done.as_ref().is_ok_and(ExitStatus::success), "kill {flag} {}: {done:?}", self.name);

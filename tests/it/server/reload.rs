@@ -1,0 +1,179 @@
+//! SIGHUP: the policy is read again, a bad one changes nothing, and a revoked key is refused.
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use postern::cli::load::LoadedPolicy;
+use postern::config::load::Pretend;
+use postern::engine::Engine;
+use postern::model::problem::Problem;
+use postern::model::problem::Problems;
+use postern::server::reload::Reload;
+use postern::snapshot::Snapshot;
+use postern::telemetry::Telemetry;
+use postern::telemetry::clock;
+
+use crate::proxy::client;
+use crate::proxy::ports;
+use crate::proxy::process::Process;
+use crate::proxy::process::Signal;
+use crate::token::Issuer;
+
+fn snapshot(text: &str) -> Snapshot {
+    let world =
+        Pretend::new().file("p.yaml", format!("version: 1\n{text}...\n")).file("keys.json", Issuer::new("k1").jwks());
+    LoadedPolicy::read(Path::new("p.yaml"), &world).unwrap_or_else(|report| panic!("{report}")).snapshot
+}
+
+fn engine(text: &str) -> Arc<Engine> {
+    Arc::new(Engine::new(Arc::new(snapshot(text)), Arc::new(Telemetry::new().expect("telemetry"))))
+}
+
+fn policy(path: &str) -> String {
+    format!("hosts: {{app.test: {{routes: [{{path: {path}, public: true}}]}}}}\n")
+}
+
+#[tokio::test]
+async fn a_good_policy_takes_the_place_and_a_bad_one_does_not() {
+    let engine = engine(&policy("/a"));
+    let bad = || Err(Problems(vec![Problem::error(None, "hosts", "bad")]));
+    let mut queue = vec![bad(), Ok(snapshot(&policy("/b"))), bad()].into_iter();
+    let load = move || queue.next().expect("a policy");
+    let mut reload = Reload::start(Arc::clone(&engine), load, clock::now).expect("a start");
+    let first = engine.snapshot().digest.clone();
+    let shown = |line: &str| {
+        let metrics = engine.telemetry().gather(&[]);
+        assert!(metrics.lines().any(|shown| shown == line), "{line}\n{metrics}");
+    };
+    shown("postern_config_last_reload_successful 1");
+    assert!(!reload.reload().await);
+    assert_eq!(engine.snapshot().digest, first);
+    shown("postern_config_last_reload_successful 0");
+    assert!(reload.reload().await);
+    let second = engine.snapshot().digest.clone();
+    assert_ne!(second, first);
+    shown("postern_config_last_reload_successful 1");
+    assert!(!reload.reload().await);
+    assert_eq!(engine.snapshot().digest, second);
+    shown("postern_reloads_total{outcome=\"accepted\"} 1");
+    shown("postern_reloads_total{outcome=\"refused\"} 2");
+}
+
+/// A new policy whose keys are not to be had waits for them, and then comes all the same.
+#[tokio::test(start_paused = true)]
+async fn an_issuer_that_is_down_delays_a_policy_and_does_not_stop_it() {
+    let source = |keys: &str| {
+        let route = "hosts: {app.test: {routes: [{path: /**, require: {authenticated: true}}]}}\n";
+        format!("identity: {{people: {{jwt: {{issuer: 'http://127.0.0.1:9', audience: app, {keys}}}}}}}\n{route}")
+    };
+    let engine = engine(&source("jwks_file: keys.json"));
+    let new = source("jwks_url: 'http://127.0.0.1:9/keys', insecure_key_url: true");
+    let mut queue = vec![Ok(snapshot(&new))].into_iter();
+    let load = move || queue.next().expect("a policy");
+    let mut reload = Reload::start(Arc::clone(&engine), load, clock::now).expect("a start");
+    let before = tokio::time::Instant::now();
+    assert!(reload.reload().await);
+    assert!(before.elapsed() >= Duration::from_secs(10), "{:?}", before.elapsed());
+    assert_eq!(engine.snapshot().obstacles(clock::now()).len(), 1);
+}
+
+/// A running `postern serve` with a key file beside its policy.
+struct Served {
+    folder: tempfile::TempDir,
+    process: Process,
+    http: u16,
+    admin: u16,
+}
+
+impl Served {
+    fn start(keys: &[&str]) -> (Served, Vec<String>) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let texts = keys.iter().map(|id| new_key(folder.path(), id)).collect();
+        let (http, admin) = (ports::free(), ports::free());
+        let text = format!(
+            "version: 1\nlisten: {{grpc: 'unix:{}/grpc.sock', http: 127.0.0.1:{http}, admin: 127.0.0.1:{admin}}}\n\
+             identity: {{machines: {{api_key: {{header: X-Api-Key, keys: keys.yaml}}}}}}\n\
+             hosts: {{app.test: {{routes: [{{path: /**, require: {{identity: machines}}}}]}}}}\n...\n",
+            folder.path().display()
+        );
+        std::fs::write(folder.path().join("policy.yaml"), text).expect("a policy");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
+        command.args(["serve", "-c", "policy.yaml"]).current_dir(folder.path());
+        let mut process = Process::start("postern", &mut command, &folder.path().join("log"));
+        process.wait_until("/readyz", || page(admin, "/readyz").is_some());
+        (Served { folder, process, http, admin }, texts)
+    }
+
+    /// The status for a request with this key.
+    fn ask(&self, key: &str) -> u16 {
+        let request = format!(
+            "GET /auth/nginx HTTP/1.1\r\nHost: postern\r\nX-Forwarded-Method: GET\r\nX-Forwarded-Proto: https\r\n\
+             X-Forwarded-Host: app.test\r\nX-Forwarded-Uri: /x\r\nX-Api-Key: {key}\r\n\r\n"
+        );
+        client::send(self.http, request.as_bytes()).expect("an answer").status
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("keys.yaml")
+    }
+
+    /// Send SIGHUP, and wait until this many reloads have ended so.
+    fn reload(&mut self, outcome: &str, times: u32) {
+        self.process.signal(Signal::Hangup);
+        let line = format!("postern_reloads_total{{outcome=\"{outcome}\"}} {times}");
+        let admin = self.admin;
+        self.process.wait_until("a reload", || {
+            page(admin, "/metrics").is_some_and(|metrics| metrics.lines().any(|shown| shown == line))
+        });
+    }
+}
+
+fn page(admin: u16, path: &str) -> Option<String> {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    client::send(admin, request.as_bytes()).ok().filter(|reply| reply.status == 200).map(|reply| reply.body)
+}
+
+fn postern(folder: &Path, words: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_postern")).args(words).current_dir(folder).output();
+    let output = output.expect("the binary runs");
+    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+}
+
+fn new_key(folder: &Path, id: &str) -> String {
+    postern(folder, &["key", "new", "--id", id, "--owner", "deploy", "--file", "keys.yaml"])
+}
+
+#[test]
+fn a_key_is_made_used_replaced_and_revoked_while_the_server_runs() {
+    let (mut served, keys) = Served::start(&["old"]);
+    let old = &keys[0];
+    assert_eq!(served.ask(old), 200);
+    let new = new_key(served.folder.path(), "new");
+    assert_eq!(served.ask(&new), 401, "not read yet");
+    served.reload("accepted", 1);
+    assert_eq!((served.ask(old), served.ask(&new)), (200, 200), "both, while one takes the other's place");
+    postern(served.folder.path(), &["key", "revoke", "--id", "old", "--file", "keys.yaml"]);
+    served.reload("accepted", 2);
+    assert_eq!((served.ask(old), served.ask(&new)), (401, 200));
+    let metrics = page(served.admin, "/metrics").expect("metrics");
+    let uses: Vec<&str> = metrics.lines().filter(|line| line.starts_with("postern_api_key_last_used")).collect();
+    assert_eq!(uses.len(), 1, "{uses:?}");
+    assert!(uses[0].contains("{key=\"new\",source=\"machines\"} 1"), "{uses:?}");
+
+    // A bad file changes nothing.
+    std::fs::write(served.file(), "- {id: new, owner: deploy}\n").expect("written");
+    served.reload("refused", 1);
+    assert_eq!(served.ask(&new), 200);
+    let metrics = page(served.admin, "/metrics").expect("metrics");
+    assert!(metrics.contains("postern_config_last_reload_successful 0\n"), "{metrics}");
+    let log = served.process.log();
+    assert!(log.contains("the key `hash` is missing") && log.contains("keys.yaml"), "{log}");
+    for key in [old, &new] {
+        let half = key.rsplit('_').next().expect("a secret");
+        assert!(!log.contains(half) && !metrics.contains(half), "a secret shows");
+    }
+}
