@@ -194,3 +194,45 @@ fn a_made_key_is_served() {
         assert!(half.len() < 10 || !said.contains(half), "{said}");
     }
 }
+
+/// The example is a policy that lets its machines and its people in.
+#[test]
+fn the_example_runs() {
+    let mut desk = Desk::new();
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/machines");
+    for name in ["policy.yaml", "keys.yaml", "users.yaml"] {
+        std::fs::copy(shipped.join(name), desk.folder.path().join(name)).expect("copied");
+    }
+    let words = "new --id ci --owner build --groups machines --scopes artifacts:write FILE PEPPER";
+    let key = desk.run(None, words, "").out.trim_end().to_owned();
+    let hash = desk.run(None, "hash-password", "correct horse").out;
+    let users = desk.folder.path().join("users.yaml");
+    let text = std::fs::read_to_string(&users).expect("users");
+    let bob = format!("  bob: {{password: '{}', groups: [staff]}}\n...", hash.trim_end());
+    std::fs::write(&users, text.replace("...", &bob)).expect("written");
+    let policy = desk.folder.path().join("policy.yaml").display().to_string();
+    let basic = |user: &str, password: &str| {
+        use base64::Engine as _;
+        format!(
+            "Authorization: Basic {}",
+            base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"))
+        )
+    };
+    for (method, header, want) in [
+        ("PUT", format!("X-Api-Key: {key}"), 0),
+        ("PUT", format!("Authorization: Bearer {key}"), 0),
+        ("PUT", basic("ci", &key), 0),
+        ("PUT", basic("bob", "correct horse"), 3),
+        ("GET", basic("bob", "correct horse"), 0),
+        ("GET", basic("bob", "correct house"), 3),
+        ("GET", basic("alice", "correct horse"), 3),
+        ("GET", "X-Api-Key: hunter2".to_owned(), 3),
+    ] {
+        let url =
+            if method == "PUT" { "https://artifacts.corp.test/upload/x" } else { "https://artifacts.corp.test/x" };
+        let words = ["explain", "-c", &policy, "-X", method, "--url", url, "-H", &header];
+        let output = postern(&words).env("POSTERN_PEPPER", PEPPER).output().expect("the binary runs");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(want), "{method} {header}\n{said}");
+    }
+}

@@ -67,10 +67,10 @@ async fn a_good_policy_takes_the_place_and_a_bad_one_does_not() {
 async fn an_issuer_that_is_down_delays_a_policy_and_does_not_stop_it() {
     let source = |keys: &str| {
         let route = "hosts: {app.test: {routes: [{path: /**, require: {authenticated: true}}]}}\n";
-        format!("identity: {{people: {{jwt: {{issuer: 'http://127.0.0.1:9', audience: app, {keys}}}}}}}\n{route}")
+        format!("identity: {{people: {{jwt: {{issuer: 'https://sso.test', audience: app, {keys}}}}}}}\n{route}")
     };
     let engine = engine(&source("jwks_file: keys.json"));
-    let new = source("jwks_url: 'http://127.0.0.1:9/keys', insecure_key_url: true");
+    let new = source("jwks_url: 'http://127.0.0.1:9/keys', insecure_http: true, key_hosts: 127.0.0.1");
     let mut queue = vec![Ok(snapshot(&new))].into_iter();
     let load = move || queue.next().expect("a policy");
     let mut reload = Reload::start(Arc::clone(&engine), load, clock::now).expect("a start");
