@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::assertion::Assertions;
+use crate::authn::Kind;
 use crate::authn::Source;
 use crate::authn::TokenPlace;
 use crate::authn::api_key::ApiKeySource;
@@ -145,7 +146,11 @@ impl Snapshot {
 
     /// How the keys of every issuer stand.
     pub fn key_statuses(&self) -> Vec<KeyStatus> {
-        self.keys.iter().map(|keys| keys.status()).collect()
+        let status = |source: &Arc<Source>| {
+            let tokens = if let Kind::Jwt(jwt) = &source.kind { jwt.tokens() } else { None };
+            Some(KeyStatus { tokens, ..source.keys()?.status() })
+        };
+        self.identities.iter().filter_map(status).collect()
     }
 
     /// When the API keys of every source were last used.

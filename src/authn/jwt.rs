@@ -2,6 +2,7 @@
 //! is recognised by its issuer, its header judged, its signature verified, and only then are its claims believed.
 
 mod algorithm;
+mod cache;
 mod claims;
 mod error;
 mod header;
@@ -22,13 +23,18 @@ use crate::authn::Question;
 use crate::authn::Verdict;
 use crate::authn::jwks::FetchOutcome;
 use crate::authn::jwks::Fit;
+use crate::authn::jwks::KeySet;
 use crate::authn::jwks::Keys;
 use crate::authn::place::TokenPlace;
 use crate::model::identity::Claims;
 use crate::model::identity::Identity;
+use crate::model::key_status::TokenCacheStatus;
+use cache::Remembered;
+use cache::TokenCache;
 use header::Header;
 
 pub use algorithm::Algorithm;
+pub use cache::DEFAULT_CACHED_TOKENS;
 pub(in crate::authn) use claims::judge_audience;
 pub(in crate::authn) use claims::seconds;
 pub use error::TokenError;
@@ -66,6 +72,8 @@ pub struct JwtSettings {
     pub max_lifetime: i64,
     /// Take tokens that are bound to a key (`cnf`) without the proof of it.
     pub insecure_bound_tokens: bool,
+    /// How many verified tokens are remembered; 0: none.
+    pub cached_tokens: u32,
     /// Where the issuer writes what.
     pub mapping: ClaimMapping,
     /// The issuer's keys.
@@ -109,6 +117,7 @@ impl JwtSettings {
             leeway: DEFAULT_LEEWAY,
             max_lifetime: DEFAULT_MAX_LIFETIME,
             insecure_bound_tokens: false,
+            cached_tokens: DEFAULT_CACHED_TOKENS,
             mapping: ClaimMapping::default(),
             keys,
         }
@@ -120,6 +129,7 @@ impl JwtSettings {
 pub struct JwtSource {
     settings: Box<JwtSettings>,
     issuer: Arc<str>,
+    cache: Option<TokenCache>,
 }
 
 impl JwtSource {
@@ -164,7 +174,8 @@ impl JwtSource {
             return Err(JwtError::NoKeyFor(*first));
         }
         let issuer = issuer.as_str().into();
-        Ok(JwtSource { settings: Box::new(settings), issuer })
+        let cache = TokenCache::new(settings.cached_tokens);
+        Ok(JwtSource { settings: Box::new(settings), issuer, cache })
     }
 
     /// Exactly what `iss` must be.
@@ -180,6 +191,11 @@ impl JwtSource {
     /// The issuer's keys.
     pub fn keys(&self) -> &Arc<Keys> {
         &self.settings.keys
+    }
+
+    /// How the verified tokens of this source are remembered, if they are.
+    pub fn tokens(&self) -> Option<TokenCacheStatus> {
+        self.cache.as_ref().map(TokenCache::status)
     }
 
     /// Is this token this source's business?
@@ -209,8 +225,16 @@ impl JwtSource {
         notes: &mut dyn FnMut(Note<'_>),
     ) -> Result<Verdict, TokenError> {
         let settings = &self.settings;
+        let set = settings.keys.current(now);
+        if let Some(set) = &set
+            && let Some(remembered) = self.recall(token.text, set, now)
+        {
+            let (kid, algorithm) = (remembered.kid.as_deref(), remembered.algorithm);
+            notes(Note::Key { source: &settings.source, kid, algorithm });
+            return Ok(Verdict::Verified(remembered.identity.clone()));
+        }
         let Header { algorithm, kid, typed } = Header::parse(token.header, &settings.algorithms)?;
-        let Some(set) = settings.keys.current(now) else {
+        let Some(set) = set else {
             return self.without_key(kid, false, answer);
         };
         let keys = match set.fit(kid.as_deref(), algorithm) {
@@ -218,6 +242,7 @@ impl JwtSource {
             Fit::OtherAlgorithm => return Err(TokenError::KeyNotForAlgorithm(algorithm)),
             Fit::Unknown => return self.without_key(kid, true, answer),
         };
+        let text = token.text;
         let (verified, key) = verify::verify(token, algorithm, &keys)?;
         notes(Note::Key { source: &settings.source, kid: key.kid(), algorithm });
         let registered = claims::judge(&verified, typed, settings, now)?;
@@ -236,7 +261,24 @@ impl JwtSource {
             expires: Some(registered.lifetime.expires),
         });
         // The one thing `Identity::verified` still judges is the soundness of subject and user.
-        identity.map(|identity| Verdict::Verified(Arc::new(identity))).map_err(|_| TokenError::UnsoundName)
+        let identity = Arc::new(identity.map_err(|_| TokenError::UnsoundName)?);
+        if let Some(cache) = &self.cache {
+            let (identity, lifetime) = (Arc::clone(&identity), registered.lifetime);
+            let kid = key.kid().map(Into::into);
+            cache.remember(text, Remembered { identity, lifetime, kid, algorithm, keys: Arc::clone(&set) });
+        }
+        Ok(Verdict::Verified(identity))
+    }
+
+    /// A token that was verified with the set in force and is still valid.
+    fn recall(&self, token: &str, set: &Arc<KeySet>, now: Timestamp) -> Option<Arc<Remembered>> {
+        let cache = self.cache.as_ref()?;
+        let remembered = cache.find(token, set)?;
+        if remembered.lifetime.judge(self.settings.leeway, self.settings.max_lifetime, now).is_err() {
+            cache.forget(token);
+            return None;
+        }
+        Some(remembered)
     }
 
     /// The key is not here. Before a wait it may still come; after one this is the answer. `have_set`: the issuer has

@@ -9,6 +9,8 @@ use jiff::Timestamp;
 pub struct KeyStatus {
     pub source: Arc<str>,
     pub issuer: Arc<str>,
+    /// Are they fetched? Else they are from a file or a secret, and never change.
+    pub is_fetched: bool,
     /// Usable keys in force, whatever their age.
     pub keys: usize,
     /// Keys of the set that are left out.
@@ -29,4 +31,17 @@ pub struct KeyStatus {
     pub failures: u32,
     /// What the last failed fetch said, until one succeeds.
     pub last_error: Option<String>,
+    /// The tokens that were verified with these keys and are remembered, if any are.
+    pub tokens: Option<TokenCacheStatus>,
+}
+
+/// How a source's verified tokens are remembered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TokenCacheStatus {
+    /// Tokens found, so far.
+    pub hits: u64,
+    /// Tokens not found, so far.
+    pub misses: u64,
+    /// Tokens held, about.
+    pub tokens: u64,
 }

@@ -110,6 +110,7 @@ fn every_mistake_is_said_at_its_line() {
         ("identity: {p: {jwt: {issuer: https://s.test, audience: a, refresh: 5s}}}\n".to_owned(), "2: `5s` is not a time between fetches"),
         ("identity: {p: {jwt: {issuer: https://s.test, audience: a, refresh: 1h, max_stale: 1h}}}\n".to_owned(), "2: `1h` is not a time to use keys for"),
         ("identity: {p: {jwt: {issuer: https://s.test, audience: a, jwks_file: keys.json, refresh: 1h}}}\n".to_owned(), "2: `refresh` says nothing here: the keys of this source are not fetched"),
+        ("identity: {p: {jwt: {issuer: https://s.test, audience: a, token_cache: 1000001}}}\n".to_owned(), "2: 1000001 tokens are too many to remember"),
         ("identity: {p: {jwt: {issuer: https://s.test, audience: a, max_lifetime: 5s}}}\n".to_owned(), "2: `5s` is not a lifetime of a token"),
         ("identity: {p: {jwt: {issuer: https://s.test, audience: a, token: [bearer, {cookie: t}, bearer]}}}\n".to_owned(), "2: this token place is listed twice"),
         ("identity: {anonymous: {jwt: {issuer: https://s.test, audience: a}}}\n".to_owned(), "2: an identity source cannot be called `anonymous`"),

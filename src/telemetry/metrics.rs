@@ -1,6 +1,7 @@
 //! The Prometheus metrics. Labels come only from closed sets and configured names, so nobody outside can add a series (F8).
 
 pub(super) mod introspection;
+mod keys;
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -27,6 +28,7 @@ use crate::model::key_use::KeyUse;
 use crate::model::record::Record;
 use crate::telemetry::clock;
 use crate::telemetry::key_uses::KeyUses;
+use crate::telemetry::metrics::keys::KeyMetrics;
 use crate::telemetry::tally;
 
 /// Upper bounds in seconds: a cached decision takes microseconds, a key fetch up to a second.
@@ -48,9 +50,7 @@ pub struct Metrics {
     unknown_paths: IntCounter,
     connections: IntGaugeVec,
     connections_refused: IntCounterVec,
-    keys: IntGaugeVec,
-    keys_refreshed: IntGaugeVec,
-    keys_failures: IntGaugeVec,
+    keys: KeyMetrics,
     reloads: IntCounterVec,
     last_reload: IntGauge,
     key_uses: KeyUses,
@@ -117,19 +117,7 @@ impl Metrics {
                 "Connections closed at once: by a stranger, past a limit, or failed to be accepted",
                 &["listener", "cause"],
             )?,
-            keys: gauges(&registry, "postern_keys", "Verification keys held for an identity source", &["source"])?,
-            keys_refreshed: gauges(
-                &registry,
-                "postern_keys_refreshed_timestamp_seconds",
-                "When the keys of an identity source were last fetched, in seconds since 1970",
-                &["source"],
-            )?,
-            keys_failures: gauges(
-                &registry,
-                "postern_keys_refresh_failures",
-                "Failed fetches of the keys of an identity source since the last good one",
-                &["source"],
-            )?,
+            keys: KeyMetrics::new(&registry)?,
             reloads: counters(&registry, "postern_reloads_total", "Policy reloads", &["outcome"])?,
             last_reload: keep(
                 &registry,
@@ -202,7 +190,7 @@ impl Metrics {
     pub(super) fn gather(&self, now: Timestamp, keys: &[KeyStatus]) -> String {
         // Two at once could see each other's gauges half filled.
         let _alone = self.gathering.lock().unwrap_or_else(PoisonError::into_inner);
-        self.show_keys(keys);
+        self.keys.show(now, keys);
         self.uptime.set(now.duration_since(self.started).as_secs_f64().max(0.0));
         let mut text = String::with_capacity(16 * 1024);
         // A family that cannot be written is left out; the others are worth more than an error.
@@ -213,21 +201,6 @@ impl Metrics {
             }
         }
         text
-    }
-
-    /// These, and only these, sources have keys.
-    fn show_keys(&self, statuses: &[KeyStatus]) {
-        for gauges in [&self.keys, &self.keys_refreshed, &self.keys_failures] {
-            gauges.reset();
-        }
-        for status in statuses {
-            let source = [&*status.source];
-            set(&self.keys, &source, i64::try_from(status.keys).unwrap_or(i64::MAX));
-            set(&self.keys_failures, &source, i64::from(status.failures));
-            if let Some(fetched_at) = status.fetched_at {
-                set(&self.keys_refreshed, &source, fetched_at.as_second());
-            }
-        }
     }
 
     fn decision_counter(&self, record: &Record) -> Option<IntCounter> {

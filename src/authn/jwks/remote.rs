@@ -251,6 +251,7 @@ impl Remote {
         KeyStatus {
             source,
             issuer,
+            is_fetched: true,
             keys: held.as_ref().map_or(0, |held| held.set.keys().len()),
             left_out: held.as_ref().map_or(0, |held| held.set.left_out().len()),
             fetched_at: held.map(|held| held.fetched),
@@ -261,6 +262,7 @@ impl Remote {
             not_kept: self.not_kept.load(Ordering::Relaxed),
             failures,
             last_error: last_error.map(str::to_owned),
+            tokens: None,
         }
     }
 

@@ -31,6 +31,11 @@ pub(super) struct Lifetime {
 }
 
 impl Lifetime {
+    #[cfg(test)]
+    pub(super) fn until(expires: i64) -> Lifetime {
+        Lifetime { begins: None, issued: None, expires }
+    }
+
     /// Refuse a token that is not valid now, or valid for too long. Durations are in seconds.
     pub(super) fn judge(&self, leeway: i64, longest: i64, now: Timestamp) -> Result<(), TokenError> {
         let now = now.as_second();

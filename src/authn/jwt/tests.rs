@@ -2,6 +2,7 @@
 //! thing its row is about, and signed by the right key unless the row is about that.
 
 mod attack;
+mod cached;
 mod terms;
 
 use base64::Engine;

@@ -14,6 +14,8 @@ pub(super) const MAX_TOKEN: usize = 8 * 1024;
 /// A token split into its parts. Its claims stay closed in here until the signature has been verified; only the
 /// issuer may be read before, to find whose token it would be.
 pub(in crate::authn) struct Unverified<'t> {
+    /// The whole token.
+    pub(super) text: &'t str,
     /// Header and payload as signed.
     pub(super) signed: &'t str,
     pub(super) header: &'t str,
@@ -35,7 +37,7 @@ impl<'t> Unverified<'t> {
         }
         let payload = octets("payload", payload)?;
         let claims = json::parse_object(&payload).map_err(|error| TokenError::Json { part: "payload", error })?;
-        Ok(Unverified { signed, header, signature, claims })
+        Ok(Unverified { text, signed, header, signature, claims })
     }
 
     /// The issuer the token names, when that is one text (J11).

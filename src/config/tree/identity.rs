@@ -82,6 +82,10 @@ pub struct Jwt {
     /// The longest life of a token. Default: `24h`; with the preset `entra` `29h`.
     #[serde(default)]
     pub max_lifetime: Option<At<String>>,
+    /// How many verified tokens are remembered, so that their signatures are not verified with every request; `0`: none.
+    /// Default: 4096.
+    #[serde(default)]
+    pub token_cache: Option<At<u32>>,
     /// Take tokens that are bound to a key (`cnf`) though nobody here sees the proof of it.
     #[serde(default)]
     pub insecure_bound_tokens: bool,

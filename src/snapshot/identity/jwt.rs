@@ -13,6 +13,7 @@ use crate::authn::jwks::RemoteSettings;
 use crate::authn::jwks::Times;
 use crate::authn::jwt::Algorithm;
 use crate::authn::jwt::ClaimMapping;
+use crate::authn::jwt::DEFAULT_CACHED_TOKENS;
 use crate::authn::jwt::DEFAULT_LEEWAY;
 use crate::authn::jwt::DEFAULT_MAX_LIFETIME;
 use crate::authn::jwt::JwtSettings;
@@ -66,6 +67,7 @@ pub(super) fn source(
         leeway,
         max_lifetime,
         insecure_bound_tokens: jwt.insecure_bound_tokens,
+        cached_tokens: cached_tokens(jwt, problems),
         mapping,
         keys: Arc::new(keys),
     });
@@ -137,6 +139,16 @@ pub(super) fn mapping(
         mapping.name = name;
     }
     mapping
+}
+
+fn cached_tokens(jwt: &tree::Jwt, problems: &mut Problems) -> u32 {
+    const MOST: u32 = 1_000_000;
+    let Some(written) = &jwt.token_cache else { return DEFAULT_CACHED_TOKENS };
+    if written.value > MOST {
+        let message = format!("{} tokens are too many to remember", written.value);
+        problems.push(Problem::error(written.place.clone(), "", message).help(format!("write at most {MOST}")));
+    }
+    written.value.min(MOST)
 }
 
 fn preset_of(preset: tree::Preset) -> Preset {

@@ -5,6 +5,7 @@ use super::*;
 use crate::model::decision::Decision;
 use crate::model::decision::DecisionId;
 use crate::model::decision::RouteId;
+use crate::model::key_status::TokenCacheStatus;
 use crate::model::problem::Place;
 use crate::model::reason::Reason;
 use crate::model::record::Counts;
@@ -138,11 +139,20 @@ fn keys_are_shown_as_they_stand() {
         left_out: 1,
         fetched_at: Option::map(fetched_at, |second| Timestamp::from_second(second).expect("a time")),
         failures,
-        ..KeyStatus::default()
+        is_fetched: source != "file",
+        next_fetch: Option::map(fetched_at, |second| Timestamp::from_second(second + 600).expect("a time")),
+        good_fetches: 7,
+        failed_fetches: 3,
+        changes: 2,
+        not_kept: 1,
+        tokens: (source == "people").then_some(TokenCacheStatus { hits: 40, misses: 5, tokens: 4 }),
+        last_error: None,
     };
     let shown = |statuses: &[KeyStatus]| {
-        let text = metrics.gather(Timestamp::UNIX_EPOCH, statuses);
-        lines(&text, "postern_keys").into_iter().map(str::to_owned).collect::<Vec<_>>()
+        let now = Timestamp::from_second(1_800_000_090).expect("a time");
+        let text = metrics.gather(now, statuses);
+        let of = |prefix| lines(&text, prefix).into_iter().map(str::to_owned).collect::<Vec<_>>();
+        [of("postern_keys"), of("postern_token_cache")].concat()
     };
     let all = [status("people", 2, Some(1_800_000_000), 0), status("robots", 0, None, 3), status("file", 1, None, 0)];
     assert_eq!(
@@ -151,11 +161,28 @@ fn keys_are_shown_as_they_stand() {
             r#"postern_keys{source="file"} 1"#,
             r#"postern_keys{source="people"} 2"#,
             r#"postern_keys{source="robots"} 0"#,
+            r#"postern_keys_age_seconds{source="people"} 90"#,
+            r#"postern_keys_changes_total{source="people"} 2"#,
+            r#"postern_keys_changes_total{source="robots"} 2"#,
+            r#"postern_keys_fetches_total{outcome="failed",source="people"} 3"#,
+            r#"postern_keys_fetches_total{outcome="failed",source="robots"} 3"#,
+            r#"postern_keys_fetches_total{outcome="good",source="people"} 7"#,
+            r#"postern_keys_fetches_total{outcome="good",source="robots"} 7"#,
+            r#"postern_keys_left_out{source="file"} 1"#,
+            r#"postern_keys_left_out{source="people"} 1"#,
+            r#"postern_keys_left_out{source="robots"} 1"#,
+            r#"postern_keys_next_refresh_timestamp_seconds{source="people"} 1800000600"#,
+            r#"postern_keys_not_kept_total{source="people"} 1"#,
+            r#"postern_keys_not_kept_total{source="robots"} 1"#,
             r#"postern_keys_refresh_failures{source="file"} 0"#,
             r#"postern_keys_refresh_failures{source="people"} 0"#,
             r#"postern_keys_refresh_failures{source="robots"} 3"#,
             r#"postern_keys_refreshed_timestamp_seconds{source="people"} 1800000000"#,
+            r#"postern_token_cache_lookups_total{outcome="hit",source="people"} 40"#,
+            r#"postern_token_cache_lookups_total{outcome="miss",source="people"} 5"#,
+            r#"postern_token_cache_tokens{source="people"} 4"#,
         ]
     );
+    assert_eq!(shown(&all), shown(&all), "to be asked is not counted");
     assert_eq!(shown(&[]), Vec::<String>::new(), "a source that is gone leaves nothing behind");
 }

@@ -1,0 +1,167 @@
+//! A remembered token is worth exactly what it would be worth without memory.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::authn::jwks::RemoteSettings;
+
+const DAY: i64 = 24 * 3600;
+
+fn remote() -> Arc<Keys> {
+    Arc::new(Keys::remote(RemoteSettings::new("people", ISSUER)).expect("keys"))
+}
+
+fn source(issuer: &Issuer, keys: &Arc<Keys>, cached_tokens: u32) -> JwtSource {
+    let settings = issuer.settings("people", &[TokenPlace::Bearer]);
+    JwtSource::build(JwtSettings { keys: keys.clone(), cached_tokens, ..settings }).expect("a source")
+}
+
+/// The verdict in words that can be compared.
+fn verdict(source: &JwtSource, token: &str, second: i64) -> String {
+    let token = match Unverified::parse(token) {
+        Ok(token) => token,
+        Err(error) => return error.to_string(),
+    };
+    match source.try_verify(token, at(second), None, &mut quiet) {
+        Ok(Verdict::Verified(identity)) => format!("{:?}", **identity),
+        Ok(other) => format!("{other:?}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn k06_a_remembered_token_ends_with_its_time_and_its_keys() {
+    let issuer = Issuer::new(ISSUER, Algorithm::EdDsa);
+    let keys = remote();
+    let source = source(&issuer, &keys, 16);
+    let counted = |hits, misses| {
+        let status = source.tokens().expect("a cache");
+        assert_eq!((status.hits, status.misses), (hits, misses));
+    };
+    keys.enter(Ok(issuer.signer.set("k1")), now());
+    let token = issuer.token(json!({"nbf": NOW, "iat": NOW}));
+    assert!(verdict(&source, &token, NOW).contains("u-1"));
+    counted(0, 1);
+    assert!(verdict(&source, &token, NOW + 3659).contains("u-1"));
+    counted(1, 1);
+    assert!(verdict(&source, &token, NOW - 61).contains("lies in the future"), "the clock went back");
+    assert!(verdict(&source, &token, NOW).contains("u-1"));
+    assert!(verdict(&source, &token, NOW + 3660).contains("expired"));
+
+    // The same document again: the token stays remembered. Another one: it is verified anew.
+    assert!(verdict(&source, &token, NOW).contains("u-1"));
+    let before = source.tokens().expect("a cache");
+    keys.enter(Ok(issuer.signer.set("k1")), at(NOW + 600));
+    assert!(verdict(&source, &token, NOW + 600).contains("u-1"));
+    counted(before.hits + 1, before.misses);
+    keys.enter(Ok(set(&[issuer.signer.jwk("k1"), Signer::new(Algorithm::EdDsa).jwk("k2")])), at(NOW + 700));
+    assert!(verdict(&source, &token, NOW + 700).contains("u-1"));
+    counted(before.hits + 1, before.misses + 1);
+    keys.enter(Ok(Signer::new(Algorithm::EdDsa).set("k1")), at(NOW + 800));
+    assert_eq!(verdict(&source, &token, NOW + 800), "the signature does not verify", "its key is gone");
+    keys.enter(Ok(issuer.signer.set("k1")), at(NOW + 900));
+    assert!(verdict(&source, &token, NOW + 900).contains("u-1"));
+
+    // Keys that are too old take the memory of their tokens along.
+    let long = issuer.token(json!({"iat": NOW + DAY, "nbf": NOW, "exp": NOW + 2 * DAY}));
+    let stale = NOW + 900 + DAY;
+    assert!(verdict(&source, &long, stale - 1).contains("u-1"));
+    assert!(verdict(&source, &long, stale).contains("Keys"), "it needs keys");
+}
+
+#[test]
+fn k06_refusals_are_not_remembered() {
+    let issuer = Issuer::new(ISSUER, Algorithm::EdDsa);
+    let keys = remote();
+    let source = source(&issuer, &keys, 16);
+    keys.enter(Ok(Signer::new(Algorithm::EdDsa).set("k1")), now());
+    let token = issuer.token(json!({}));
+    assert_eq!(verdict(&source, &token, NOW), "the signature does not verify");
+    keys.enter(Ok(issuer.signer.set("k1")), at(NOW + 60));
+    assert!(verdict(&source, &token, NOW + 60).contains("u-1"));
+}
+
+#[test]
+fn k07_sources_share_no_memory() {
+    let issuer = Issuer::new(ISSUER, Algorithm::EdDsa);
+    let keys = remote();
+    keys.enter(Ok(issuer.signer.set("k1")), now());
+    let (one, other) = (source(&issuer, &keys, 16), {
+        let settings = issuer.settings("api", &[TokenPlace::Bearer]);
+        let settings = JwtSettings { keys: keys.clone(), audience: vec!["api".into()], ..settings };
+        JwtSource::build(settings).expect("a source")
+    });
+    let token = issuer.token(json!({}));
+    assert!(verdict(&one, &token, NOW).contains("u-1"));
+    assert!(verdict(&one, &token, NOW).contains("u-1"));
+    assert_eq!(verdict(&other, &token, NOW), "`aud` names none of ours");
+}
+
+/// Something that happens between two requests.
+#[derive(Clone, Debug)]
+enum Event {
+    /// A request with one of the tokens.
+    Ask(usize),
+    /// The clock moves, sometimes back.
+    Tick(i64),
+    /// The issuer publishes this many of the two keys, or another set altogether.
+    Publish(usize),
+    /// A fetch fails.
+    Fail,
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let event = prop_oneof![
+        6 => (0..8_usize).prop_map(Event::Ask),
+        2 => (-100..2000_i64).prop_map(Event::Tick),
+        1 => (0..4_usize).prop_map(Event::Publish),
+        1 => Just(Event::Fail),
+    ];
+    prop::collection::vec(event, 1..60)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn k07_memory_changes_no_verdict(events in events()) {
+        let issuer = Issuer::new(ISSUER, Algorithm::EdDsa);
+        let second_signer = Signer::new(Algorithm::EdDsa);
+        let stranger = Issuer::new(ISSUER, Algorithm::EdDsa);
+        let second_issuer = Issuer { name: ISSUER.into(), algorithm: Algorithm::EdDsa, signer: second_signer.clone() };
+        let header = json!({"alg": "EdDSA", "kid": "k2"}).to_string();
+        let claims = issuer.claims();
+        let tokens = [
+            issuer.token(json!({})),
+            issuer.token(json!({"sub": "u-2", "exp": NOW + 100})),
+            issuer.token(json!({"nbf": NOW + 500, "iat": NOW + 500})),
+            issuer.token(json!({"exp": NOW + DAY, "iat": NOW})),
+            issuer.token(json!({"aud": "other"})),
+            second_issuer.raw_token(&header, &claims.to_string()),
+            stranger.token(json!({})),
+            issuer.token(json!({})) + "A",
+        ];
+        let sets = [
+            vec![issuer.signer.jwk("k1")],
+            vec![issuer.signer.jwk("k1"), second_signer.jwk("k2")],
+            vec![second_signer.jwk("k2")],
+            vec![stranger.signer.jwk("k3")],
+        ];
+        let keys = remote();
+        keys.enter(Ok(set(&sets[0])), now());
+        let (with, without) = (source(&issuer, &keys, 4), source(&issuer, &keys, 0));
+        let mut second = NOW;
+        for event in events {
+            match event {
+                Event::Ask(number) => {
+                    let token = &tokens[number];
+                    prop_assert_eq!(verdict(&with, token, second), verdict(&without, token, second));
+                    prop_assert_eq!(verdict(&with, token, second), verdict(&without, token, second), "asked again");
+                }
+                Event::Tick(seconds) => second += seconds,
+                Event::Publish(number) => keys.enter(Ok(set(&sets[number])), at(second)),
+                Event::Fail => keys.enter(Err("down".into()), at(second)),
+            }
+        }
+    }
+}
