@@ -40,6 +40,11 @@ pub(in crate::authn) use claims::seconds;
 pub use error::TokenError;
 pub use kind::TokenKind;
 pub use mapping::ClaimMapping;
+pub use mapping::EmailProof;
+pub use mapping::GroupClaim;
+pub use mapping::Rename;
+pub use mapping::Split;
+pub use mapping::UserForm;
 pub use preset::Preset;
 pub(in crate::authn) use token::Unverified;
 

@@ -78,6 +78,11 @@ impl ClaimPath {
         rest.iter().try_fold(claims.get(first)?, |value, step| value.as_object()?.get(step))
     }
 
+    /// Is this the top-level member it leads to or through?
+    pub fn starts_at(&self, member: &str) -> bool {
+        (self.whole && self.text == member) || self.steps.first().is_some_and(|first| first == member)
+    }
+
     /// The path as it was written.
     pub fn as_str(&self) -> &str {
         &self.text

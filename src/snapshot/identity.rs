@@ -6,6 +6,7 @@ mod certificate;
 mod introspection;
 mod jwt;
 mod kind;
+mod mapping;
 mod place;
 
 use std::sync::Arc;

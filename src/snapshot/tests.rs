@@ -45,6 +45,10 @@ fn routes(routes: &str) -> String {
     format!("{IDENTITY}hosts: {{h.test: {{routes: [{routes}]}}}}\n")
 }
 
+fn claims(claims: &str) -> String {
+    format!("identity: {{p: {{jwt: {{issuer: https://s.test, audience: a, claims: {{{claims}}}}}}}}}\n")
+}
+
 #[test]
 fn every_mistake_is_said_at_its_line() {
     for (text, want) in [
@@ -111,6 +115,16 @@ fn every_mistake_is_said_at_its_line() {
         ("identity: {p: {jwt: {issuer: https://s.test, audience: a, refresh: 1h, max_stale: 1h}}}\n".to_owned(), "2: `1h` is not a time to use keys for"),
         ("identity: {p: {jwt: {issuer: https://s.test, audience: a, jwks_file: keys.json, refresh: 1h}}}\n".to_owned(), "2: `refresh` says nothing here: the keys of this source are not fetched"),
         ("identity: {p: {jwt: {issuer: https://s.test, audience: a, token_cache: 1000001}}}\n".to_owned(), "2: 1000001 tokens are too many to remember"),
+        (claims("groups: {claim: g, strip_prefix: /, regex: x, replace: y}"), "2: `strip_prefix` and `regex` both say what groups are called"),
+        (claims("groups: {claim: g, regex: x}"), "2: `regex` does not say what groups are called then"),
+        (claims("groups: [{claim: g, replace: x}]"), "2: `replace` says nothing without `regex`"),
+        (claims("groups: [{claim: g, regex: '(', replace: x}]"), "2: `(` is not a regular expression: unclosed group"),
+        (claims("groups: [{claim: g, strip_prefix: ''}]"), "2: every group begins with nothing"),
+        (claims("groups: [{claim: g, other: keep}]"), "2: `other` says nothing without `strip_prefix` or `regex`"),
+        (claims("groups: [{claim: g}]"), "2: nothing is made of these groups"),
+        (claims("groups: [{claim: g..h, split: json}]"), "2: the claim path `g..h` has an empty step"),
+        (claims("user: {claim: g..h}"), "2: the claim path `g..h` has an empty step"),
+        (claims("email: {claim: mail, verified: v, trusted: true}"), "2: `verified` and `trusted` both say who vouches for the address"),
         ("identity: {p: {jwt: {issuer: https://s.test, audience: a, max_lifetime: 5s}}}\n".to_owned(), "2: `5s` is not a lifetime of a token"),
         ("identity: {p: {jwt: {issuer: https://s.test, audience: a, token: [bearer, {cookie: t}, bearer]}}}\n".to_owned(), "2: this token place is listed twice"),
         ("identity: {anonymous: {jwt: {issuer: https://s.test, audience: a}}}\n".to_owned(), "2: an identity source cannot be called `anonymous`"),

@@ -218,6 +218,7 @@ proptest! {
         let mut claims = world::claims(&user, &[]);
         claims["groups"] = json!(groups);
         claims["email"] = json!(email);
+        claims["email_verified"] = json!(true);
         claims["name"] = json!(name);
         let token = world::sign(&world::header().to_string(), &claims.to_string());
         let request = format!("GET https x.test / 192.0.2.7\nAuthorization: Bearer {token}");

@@ -72,7 +72,7 @@ impl House {
     fn token(&self, changes: &Value) -> String {
         let mut claims = json!({
             "iss": "https://sso.test", "aud": "app", "sub": "alice", "iat": now() - 60, "exp": now() + 3600,
-            "groups": ["staff"], "email": "alice@corp.test", "name": "Alice Archer",
+            "groups": ["staff"], "email": "alice@corp.test", "email_verified": true, "name": "Alice Archer",
         });
         let members = claims.as_object_mut().expect("an object");
         for (name, value) in changes.as_object().expect("an object") {

@@ -75,7 +75,12 @@ pub enum TokenError {
     OtherParty,
     #[error("the token has several audiences and does not say for which of them it was made (`azp`)")]
     NoParty,
-    #[error("the user is taken from the mail address, which `email_verified` does not vouch for")]
+    #[error(
+        "the claim `{0}` is not in the token but elsewhere: the provider had too much of it (see the preset `entra` in \
+         the documentation)"
+    )]
+    ClaimElsewhere(String),
+    #[error("the user is taken from the mail address, which nothing in the token vouches for")]
     UnverifiedEmail,
     #[error("the user is taken from the mail address, which has not exactly one `@`")]
     OddEmail,
@@ -115,6 +120,7 @@ impl TokenError {
             | TokenError::TooLongLived { .. }
             | TokenError::WrongKind(_)
             | TokenError::Bound
+            | TokenError::ClaimElsewhere(_)
             | TokenError::UnverifiedEmail
             | TokenError::OddEmail
             | TokenError::UnsoundName => Reason::TokenClaims,

@@ -1,22 +1,50 @@
 //! From the claims of a token to a user, groups, mail, name and scopes.
 
+mod group;
+
 use serde_json::Map;
 use serde_json::Value;
 
 use crate::authn::jwt::error::TokenError;
 use crate::model::claim_path::ClaimPath;
 
+pub use group::GroupClaim;
+pub use group::Rename;
+pub use group::Split;
+
 /// Where an issuer writes what.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ClaimMapping {
     /// The user name: one text. Required in every token.
     pub user: ClaimPath,
-    /// Each a list of texts or one text; merged in this order.
-    pub groups: Vec<ClaimPath>,
+    /// What is made of it.
+    pub user_form: UserForm,
+    /// Merged in this order.
+    pub groups: Vec<GroupClaim>,
     /// The mail address: one text.
     pub email: ClaimPath,
+    /// Who vouches for it. An address that nobody vouches for is left out.
+    pub email_proof: EmailProof,
     /// The display name: one text.
     pub name: ClaimPath,
+}
+
+/// What is made of a user name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserForm {
+    /// Make ASCII letters lower-case.
+    pub lower_case: bool,
+    /// Written before every name.
+    pub prefix: String,
+}
+
+/// Who vouches for a mail address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EmailProof {
+    /// The token does, where this claim is `true`.
+    Claim(ClaimPath),
+    /// The issuer does, for every address.
+    Issuer,
 }
 
 /// What a mapping found.
@@ -35,8 +63,10 @@ impl Default for ClaimMapping {
     fn default() -> ClaimMapping {
         ClaimMapping {
             user: ClaimPath::member("sub"),
-            groups: vec![ClaimPath::member("groups")],
+            user_form: UserForm::default(),
+            groups: vec![GroupClaim::plain(ClaimPath::member("groups"))],
             email: ClaimPath::member("email"),
+            email_proof: EmailProof::Claim(ClaimPath::member("email_verified")),
             name: ClaimPath::member("name"),
         }
     }
@@ -46,8 +76,12 @@ impl ClaimMapping {
     /// Read the claims. A claim of the wrong shape refuses the token: reading it as absent would hide a group that
     /// a rule denies (J8).
     pub(in crate::authn) fn read(&self, claims: &Map<String, Value>) -> Result<Mapped, TokenError> {
+        self.refuse_claims_elsewhere(claims)?;
         let user = text(claims, &self.user)?.ok_or_else(|| TokenError::ClaimMissing(self.user.to_string()))?;
-        let email_verified = claims.get("email_verified") == Some(&Value::Bool(true));
+        let email_verified = match &self.email_proof {
+            EmailProof::Claim(path) => path.lookup(claims) == Some(&Value::Bool(true)),
+            EmailProof::Issuer => true,
+        };
         if self.takes_user_from_email(claims) {
             if !email_verified {
                 return Err(TokenError::UnverifiedEmail);
@@ -58,21 +92,49 @@ impl ClaimMapping {
             }
         }
         let mut groups = Vec::new();
-        for path in &self.groups {
-            add_texts(&mut groups, path.lookup(claims), path.as_str(), false)?;
+        for claim in &self.groups {
+            claim.add(&mut groups, claims)?;
         }
         let mut scopes = Vec::new();
         for claim in ["scope", "scp"] {
-            add_texts(&mut scopes, claims.get(claim), claim, true)?;
+            add_scopes(&mut scopes, claims.get(claim), claim)?;
         }
+        // Anybody can give an address as theirs. What nobody has verified names nobody.
+        let email = text(claims, &self.email)?.filter(|_| email_verified);
         Ok(Mapped {
-            user,
+            user: self.user_form.apply(user),
             groups,
-            email: text(claims, &self.email)?,
-            email_verified,
+            email_verified: email.is_some(),
+            email,
             name: text(claims, &self.name)?,
             scopes,
         })
+    }
+
+    /// A provider that has too many groups for a token says where else they are to be had (OpenID Connect Core §5.6.2;
+    /// Entra's overage). Reading them as absent would be reading them wrongly.
+    fn refuse_claims_elsewhere(&self, claims: &Map<String, Value>) -> Result<(), TokenError> {
+        let elsewhere = match claims.get("_claim_names") {
+            None | Some(Value::Null) => None,
+            Some(Value::Object(names)) => names.keys().find(|name| self.reads(name)),
+            Some(_) => return Err(TokenError::ClaimType("_claim_names".to_owned())),
+        };
+        if let Some(name) = elsewhere {
+            return Err(TokenError::ClaimElsewhere(name.clone()));
+        }
+        // So says Entra in a token that went through a URL.
+        match claims.get("hasgroups") {
+            None | Some(Value::Null | Value::Bool(false)) => Ok(()),
+            Some(_) if claims.contains_key("groups") => Ok(()),
+            Some(_) => Err(TokenError::ClaimElsewhere("groups".to_owned())),
+        }
+    }
+
+    /// Does it matter what this claim says? Groups and scopes always do: conditions on `claims` may name them, too.
+    fn reads(&self, name: &str) -> bool {
+        let mapped =
+            [&self.user, &self.email, &self.name].into_iter().chain(self.groups.iter().map(|group| &group.claim));
+        ["groups", "roles", "scope", "scp"].contains(&name) || mapped.into_iter().any(|path| path.starts_at(name))
     }
 
     /// Is the user's claim the very one that holds the mail address, however the paths are spelled?
@@ -94,22 +156,28 @@ fn text(claims: &Map<String, Value>, path: &ClaimPath) -> Result<Option<String>,
     }
 }
 
-/// One text (`spaced`: several, with spaces between; RFC 8693 §4.2) or a list of texts, without those already there.
-fn add_texts(texts: &mut Vec<String>, value: Option<&Value>, claim: &str, spaced: bool) -> Result<(), TokenError> {
+/// One text with spaces between (RFC 8693 §4.2), or a list of texts, without those already there.
+fn add_scopes(scopes: &mut Vec<String>, value: Option<&Value>, claim: &str) -> Result<(), TokenError> {
     let wrong = || TokenError::ClaimType(claim.to_owned());
     let found: Vec<&str> = match value {
         None | Some(Value::Null) => vec![],
-        Some(Value::String(text)) if spaced => text.split(' ').collect(),
-        Some(Value::String(text)) => vec![text],
+        Some(Value::String(text)) => text.split(' ').collect(),
         Some(Value::Array(list)) => list.iter().map(Value::as_str).collect::<Option<_>>().ok_or_else(wrong)?,
         Some(_) => return Err(wrong()),
     };
-    for text in found {
-        if !text.is_empty() && !texts.iter().any(|known| known == text) {
-            texts.push(text.to_owned());
+    for scope in found {
+        if !scope.is_empty() && !scopes.iter().any(|known| known == scope) {
+            scopes.push(scope.to_owned());
         }
     }
     Ok(())
+}
+
+impl UserForm {
+    fn apply(&self, user: String) -> String {
+        let user = if self.lower_case { user.to_ascii_lowercase() } else { user };
+        if self.prefix.is_empty() { user } else { format!("{}{user}", self.prefix) }
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,9 @@
 
 use crate::authn::jwt::DEFAULT_MAX_LIFETIME;
 use crate::authn::jwt::mapping::ClaimMapping;
+use crate::authn::jwt::mapping::EmailProof;
+use crate::authn::jwt::mapping::GroupClaim;
+use crate::authn::jwt::mapping::Split;
 use crate::model::claim_path::ClaimPath;
 
 /// An identity provider whose claims are known.
@@ -37,17 +40,22 @@ impl Preset {
 
     /// Where this provider writes what.
     pub fn mapping(self) -> ClaimMapping {
-        let (user, groups): (_, &[&[&str]]) = match self {
-            Preset::Keycloak => ("preferred_username", &[&["groups"], &["realm_access", "roles"]]),
-            Preset::Entra => ("preferred_username", &[&["groups"], &["roles"]]),
-            Preset::Authelia | Preset::Okta => ("preferred_username", &[&["groups"]]),
+        let plain = |steps: &[&str]| GroupClaim::plain(ClaimPath::steps(steps));
+        let (user, groups) = match self {
+            Preset::Keycloak => {
+                let clients = GroupClaim { split: Split::Clients, ..plain(&["resource_access"]) };
+                ("preferred_username", vec![plain(&["groups"]), plain(&["realm_access", "roles"]), clients])
+            }
+            Preset::Entra => ("preferred_username", vec![plain(&["groups"]), plain(&["roles"])]),
+            Preset::Authelia | Preset::Okta => ("preferred_username", vec![plain(&["groups"])]),
             // Google knows no user names; its addresses count only when verified.
-            Preset::Google => ("email", &[]),
+            Preset::Google => ("email", vec![]),
         };
-        ClaimMapping {
-            user: ClaimPath::member(user),
-            groups: groups.iter().map(|steps| ClaimPath::steps(steps)).collect(),
-            ..ClaimMapping::default()
+        let mapping = ClaimMapping { user: ClaimPath::member(user), groups, ..ClaimMapping::default() };
+        match self {
+            // An address in Entra is whatever an administrator of any tenant wrote there, unless this claim says more.
+            Preset::Entra => ClaimMapping { email_proof: EmailProof::Claim(ClaimPath::member("xms_edov")), ..mapping },
+            Preset::Keycloak | Preset::Authelia | Preset::Okta | Preset::Google => mapping,
         }
     }
 
@@ -79,10 +87,11 @@ mod tests {
     fn preset_paths_are_what_their_text_means() {
         for preset in Preset::ALL {
             assert_eq!(Preset::parse(preset.name()), Some(preset));
-            let ClaimMapping { user, groups, email, name } = preset.mapping();
-            for path in groups.iter().chain([&user, &email, &name]) {
+            let ClaimMapping { user, groups, email, name, .. } = preset.mapping();
+            for path in groups.iter().map(|group| &group.claim).chain([&user, &email, &name]) {
                 let claims = serde_json::json!({
                     "preferred_username": 1, "email": 1, "name": 1, "groups": 1, "roles": 1, "realm_access": {"roles": 1},
+                    "resource_access": 1,
                 });
                 let claims = claims.as_object().expect("object");
                 assert_eq!(path.lookup(claims), Some(&serde_json::json!(1)), "{path}");

@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use crate::config::at::At;
 use crate::config::at::OneOrMany;
+use crate::config::tree::ClaimMap;
 use crate::config::tree::api_key::ApiKeys;
 use crate::config::tree::basic::Basic;
 use crate::config::tree::certificate::Certificate;
@@ -142,24 +143,6 @@ pub enum TokenPlace {
     Header(String),
     /// A cookie.
     Cookie(String),
-}
-
-/// Which claims carry what. A dot steps into an object; `["a.b"]` names a member with a dot.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ClaimMap {
-    /// The user name sent upstream and compared by `users`. Default: `sub`.
-    #[serde(default)]
-    pub user: Option<At<String>>,
-    /// Claims whose values are merged into the groups. Default: `groups`.
-    #[serde(default)]
-    pub groups: Option<At<OneOrMany<At<String>>>>,
-    /// Default: `email`.
-    #[serde(default)]
-    pub email: Option<At<String>>,
-    /// Default: `name`.
-    #[serde(default)]
-    pub name: Option<At<String>>,
 }
 
 /// Providers whose claim names are known.

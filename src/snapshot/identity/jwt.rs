@@ -12,7 +12,6 @@ use crate::authn::jwks::Keys;
 use crate::authn::jwks::RemoteSettings;
 use crate::authn::jwks::Times;
 use crate::authn::jwt::Algorithm;
-use crate::authn::jwt::ClaimMapping;
 use crate::authn::jwt::DEFAULT_CACHED_TOKENS;
 use crate::authn::jwt::DEFAULT_LEEWAY;
 use crate::authn::jwt::DEFAULT_MAX_LIFETIME;
@@ -23,11 +22,11 @@ use crate::authn::jwt::TokenKind;
 use crate::config::at::At;
 use crate::config::load::Surroundings;
 use crate::config::tree;
-use crate::model::claim_path::ClaimPath;
 use crate::model::problem::Place;
 use crate::model::problem::Problem;
 use crate::model::problem::Problems;
 use crate::snapshot::duration;
+use crate::snapshot::identity::mapping;
 
 /// What may be written as `max_lifetime`, in seconds.
 const LIFETIMES: std::ops::RangeInclusive<i64> = 60..=3650 * 24 * 3600;
@@ -41,12 +40,12 @@ pub(super) fn source(
     problems: &mut Problems,
 ) -> Option<JwtSource> {
     let algorithms = algorithms(jwt, problems);
-    let preset = jwt.preset.as_deref().map(|preset| preset_of(*preset));
+    let preset = jwt.preset.as_deref().map(|preset| mapping::preset(*preset));
     let leeway = duration::seconds(jwt.leeway.as_ref(), "leeway", 0..=600, DEFAULT_LEEWAY, problems);
     let longest = preset.map_or(DEFAULT_MAX_LIFETIME, Preset::max_lifetime);
     let max_lifetime =
         duration::seconds(jwt.max_lifetime.as_ref(), "lifetime of a token", LIFETIMES, longest, problems);
-    let mapping = mapping(jwt.preset.as_ref(), jwt.claims.as_ref(), problems);
+    let mapping = mapping::build(jwt.preset.as_ref(), jwt.claims.as_ref(), problems);
     let keys = keys(name, jwt, &algorithms, surroundings, problems)?;
     let built = JwtSource::build(JwtSettings {
         source: name.clone(),
@@ -110,37 +109,6 @@ fn algorithms(jwt: &tree::Jwt, problems: &mut Problems) -> Vec<Algorithm> {
     algorithms
 }
 
-/// Where an issuer writes what: by preset, and by what is written beside it.
-pub(super) fn mapping(
-    preset: Option<&At<tree::Preset>>,
-    claims: Option<&At<tree::ClaimMap>>,
-    problems: &mut Problems,
-) -> ClaimMapping {
-    let preset = preset.map(|preset| preset_of(preset.value));
-    let mut mapping = preset.map(Preset::mapping).unwrap_or_default();
-    let Some(written) = claims else { return mapping };
-    let mut path = |written: &At<String>| match ClaimPath::parse(written) {
-        Ok(path) => Some(path),
-        Err(error) => {
-            problems.push(Problem::error(written.place.clone(), "", error.to_string()));
-            None
-        }
-    };
-    if let Some(user) = written.user.as_ref().and_then(&mut path) {
-        mapping.user = user;
-    }
-    if let Some(groups) = &written.groups {
-        mapping.groups = groups.iter().filter_map(&mut path).collect();
-    }
-    if let Some(email) = written.email.as_ref().and_then(&mut path) {
-        mapping.email = email;
-    }
-    if let Some(name) = written.name.as_ref().and_then(&mut path) {
-        mapping.name = name;
-    }
-    mapping
-}
-
 fn cached_tokens(jwt: &tree::Jwt, problems: &mut Problems) -> u32 {
     const MOST: u32 = 1_000_000;
     let Some(written) = &jwt.token_cache else { return DEFAULT_CACHED_TOKENS };
@@ -149,16 +117,6 @@ fn cached_tokens(jwt: &tree::Jwt, problems: &mut Problems) -> u32 {
         problems.push(Problem::error(written.place.clone(), "", message).help(format!("write at most {MOST}")));
     }
     written.value.min(MOST)
-}
-
-fn preset_of(preset: tree::Preset) -> Preset {
-    match preset {
-        tree::Preset::Keycloak => Preset::Keycloak,
-        tree::Preset::Entra => Preset::Entra,
-        tree::Preset::Authelia => Preset::Authelia,
-        tree::Preset::Okta => Preset::Okta,
-        tree::Preset::Google => Preset::Google,
-    }
 }
 
 /// Where the keys come from: exactly one place, discovery when none is written.
@@ -224,7 +182,7 @@ fn keys(
             }
         };
     }
-    let preset = jwt.preset.as_deref().map(|preset| preset_of(*preset));
+    let preset = jwt.preset.as_deref().map(|preset| mapping::preset(*preset));
     let known_hosts = preset.map(Preset::key_hosts).unwrap_or_default();
     let remote = Keys::remote(RemoteSettings {
         source: name.clone(),

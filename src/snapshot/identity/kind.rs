@@ -14,6 +14,7 @@ use crate::snapshot::identity::basic;
 use crate::snapshot::identity::certificate;
 use crate::snapshot::identity::introspection;
 use crate::snapshot::identity::jwt;
+use crate::snapshot::identity::mapping;
 use crate::snapshot::identity::place;
 use crate::snapshot::network::NetworkNames;
 
@@ -72,12 +73,12 @@ impl<'c> Written<'c> {
                 jwt::source(name, jwt, places, surroundings, problems).map(|source| Kind::Jwt(Box::new(source)))
             }
             Written::Introspection(written) => {
-                let mapping = jwt::mapping(written.preset.as_ref(), written.claims.as_ref(), problems);
+                let mapping = mapping::build(written.preset.as_ref(), written.claims.as_ref(), problems);
                 introspection::introspection(name, written, places, mapping, surroundings, problems)
                     .map(Kind::Introspection)
             }
             Written::Userinfo(written) => {
-                let mapping = jwt::mapping(written.preset.as_ref(), written.claims.as_ref(), problems);
+                let mapping = mapping::build(written.preset.as_ref(), written.claims.as_ref(), problems);
                 introspection::userinfo(name, written, places, mapping, problems).map(Kind::Introspection)
             }
             Written::ApiKeys(keys) => api_key::source(name, keys, networks, surroundings, problems).map(Kind::ApiKey),

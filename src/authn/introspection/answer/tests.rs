@@ -49,7 +49,7 @@ fn an_active_token_is_its_users() {
         subject: "u-1".into(),
         user: "u-1".into(),
         groups: vec!["staff".into()],
-        email: Some("a@corp.test".into()),
+        email: None,
         email_verified: false,
         name: None,
         scopes: vec!["read".into(), "write".into()],
