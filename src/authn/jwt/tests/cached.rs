@@ -165,3 +165,40 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn k06_a_removed_key_is_refused_right_after_the_swap_under_load() {
+    let issuer = Issuer::new(ISSUER, Algorithm::EdDsa);
+    let second = Issuer::new(ISSUER, Algorithm::EdDsa);
+    let keys = remote();
+    let both = || set(&[issuer.signer.jwk("k1"), second.signer.jwk("k2")]);
+    let only_second = || set(&[second.signer.jwk("k2")]);
+    keys.enter(Ok(both()), now());
+    let source = source(&issuer, &keys, 64);
+    let removed = issuer.token(json!({}));
+    let header = json!({"alg": "EdDSA", "kid": "k2"}).to_string();
+    let kept = second.raw_token(&header, &second.claims().to_string());
+    let accepts = |token: &str| verdict(&source, token, NOW).contains("u-1");
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    // Whatever is in force at this moment, the key that is always published is always good.
+                    assert!(accepts(&kept));
+                    let _either = accepts(&removed);
+                }
+            });
+        }
+        for round in 0..200 {
+            keys.enter(Ok(both()), now());
+            assert!(accepts(&removed), "round {round}: published");
+            keys.enter(Ok(only_second()), now());
+            assert!(!accepts(&removed), "round {round}: removed");
+            assert!(accepts(&kept), "round {round}");
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    let status = source.tokens().expect("a cache");
+    assert!(status.hits > status.misses, "{status:?}");
+}
