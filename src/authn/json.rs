@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn j07_doubles_are_refused_at_every_level_escapes_included() {
+    fn j7_doubles_are_refused_at_every_level_escapes_included() {
         for text in [
             r#"{"a":1,"a":1}"#,
             r#"{"iss":"x","\u0069ss":"y"}"#,

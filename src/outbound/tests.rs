@@ -43,7 +43,7 @@ async fn a_plain_answer_is_read_whole() {
 }
 
 #[tokio::test]
-async fn k03_too_much_is_refused_by_length_and_while_reading() {
+async fn k3_too_much_is_refused_by_length_and_while_reading() {
     let limits = Limits { size: 10, ..near() };
     let declared = serve(answer("HTTP/1.1 200 OK\r\ncontent-length: 11\r\n", b"01234567890"), false).await;
     let streamed = serve(answer("HTTP/1.1 200 OK\r\nconnection: close\r\n", b"01234567890"), false).await;
@@ -54,7 +54,7 @@ async fn k03_too_much_is_refused_by_length_and_while_reading() {
 }
 
 #[tokio::test]
-async fn k03_a_stalled_answer_ends_at_the_deadline() {
+async fn k3_a_stalled_answer_ends_at_the_deadline() {
     let limits = Limits { total: Duration::from_millis(100), ..near() };
     let silent = serve(vec![], true).await;
     let halfway = serve(answer("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n", b"hel"), true).await;
@@ -64,7 +64,7 @@ async fn k03_a_stalled_answer_ends_at_the_deadline() {
 }
 
 #[tokio::test]
-async fn k02_redirects_are_errors() {
+async fn k2_redirects_are_errors() {
     let trap = serve(answer("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n", b"trap"), false).await;
     let head = format!("HTTP/1.1 302 Found\r\nlocation: {trap}\r\ncontent-length: 0\r\n");
     let url = serve(answer(&head, b""), false).await;
@@ -109,7 +109,7 @@ async fn a_form_is_posted_and_any_status_but_a_redirect_is_heard() {
 }
 
 #[tokio::test]
-async fn k02_plain_http_private_targets_and_credentials_are_refused() {
+async fn k2_plain_http_private_targets_and_credentials_are_refused() {
     let url = serve(answer("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n", b"trap"), false).await;
     let guarded = Limits { insecure_http: true, ..Limits::default() };
     assert!(matches!(get(&url, &Limits::default()).await, Err(OutboundError::NotHttps(_))));

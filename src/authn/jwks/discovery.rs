@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn k02_keys_come_from_the_issuer_or_a_listed_host() {
+    fn k2_keys_come_from_the_issuer_or_a_listed_host() {
         let asked = Url::parse("https://sso.test/.well-known/openid-configuration").expect("url");
         let allowed = |host: &str| host == "keys.test";
         let read = |issuer: &str, uri: &str| {

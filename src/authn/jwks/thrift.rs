@@ -104,7 +104,7 @@ mod tests {
     const LAST: SignedDuration = SignedDuration::from_secs(600);
 
     #[test]
-    fn k01_orders_come_out_of_a_bucket() {
+    fn k1_orders_come_out_of_a_bucket() {
         let mut thrift = Thrift::default();
         let taken: Vec<i64> = (0..600).filter(|second| thrift.order(at(NOW + second))).collect();
         assert_eq!(taken, [0, 1, 2, 3, 4, 60, 120, 180, 240, 300, 360, 420, 480, 540]);
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn k01_a_key_id_that_never_comes_is_fetched_for_less_and_less() {
+    fn k1_a_key_id_that_never_comes_is_fetched_for_less_and_less() {
         let set = Signer::new(Algorithm::EdDsa).set("one");
         let mut thrift = Thrift::default();
         let mut second = NOW;
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn k01_the_memory_is_bounded() {
+    fn k1_the_memory_is_bounded() {
         let set = Signer::new(Algorithm::EdDsa).set("one");
         let mut thrift = Thrift::default();
         for round in 0..10 {

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn k07_only_the_very_token_with_the_very_keys_is_found() {
+    fn k7_only_the_very_token_with_the_very_keys_is_found() {
         let cache = TokenCache::new(8).expect("a cache");
         let keys = Arc::new(Signer::new(Algorithm::EdDsa).set("one"));
         let same_keys = Arc::new(Signer::new(Algorithm::EdDsa).set("one"));

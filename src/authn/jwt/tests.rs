@@ -150,7 +150,7 @@ fn an_identity_is_what_the_claims_say() {
 }
 
 #[test]
-fn j01_unsigned_tokens_are_refused() {
+fn j1_unsigned_tokens_are_refused() {
     let bench = Bench::new(Algorithm::Rs256);
     let payload = URL_SAFE_NO_PAD.encode(bench.issuer.claims().to_string());
     for alg in ["none", "None", "NONE", "nOnE"] {
@@ -166,7 +166,7 @@ fn j01_unsigned_tokens_are_refused() {
 }
 
 #[test]
-fn j02_hmac_with_public_key_is_refused() {
+fn j2_hmac_with_public_key_is_refused() {
     let Bench { issuer, settings } = Bench::new(Algorithm::Rs256);
     let jwk = issuer.signer.jwk("k1");
     let modulus = URL_SAFE_NO_PAD.decode(jwk["n"].as_str().expect("n")).expect("base64url");
@@ -188,7 +188,7 @@ fn j02_hmac_with_public_key_is_refused() {
 }
 
 #[test]
-fn j02_the_key_decides_the_algorithm() {
+fn j2_the_key_decides_the_algorithm() {
     let issuer = Issuer::new(ISSUER, Algorithm::Rs256);
     let bound = |alg: &str| {
         let mut jwk = issuer.signer.jwk("k1");
@@ -211,7 +211,7 @@ fn j02_the_key_decides_the_algorithm() {
 }
 
 #[test]
-fn j02_a_signature_counts_only_under_its_own_algorithm() {
+fn j2_a_signature_counts_only_under_its_own_algorithm() {
     // One key serves every algorithm of its type; a signature by one of them must not pass as another's.
     for family in [&Algorithm::ALL[..6], &Algorithm::ALL[10..]] {
         for signed in family {
@@ -226,7 +226,7 @@ fn j02_a_signature_counts_only_under_its_own_algorithm() {
 }
 
 #[test]
-fn j03_encrypted_and_nested_tokens_are_refused() {
+fn j3_encrypted_and_nested_tokens_are_refused() {
     assert!(matches!(Unverified::parse("e30.AA.AA.AA.AA"), Err(TokenError::NotThreeParts)));
     let bench = Bench::new(Algorithm::Es256);
     let header = json!({"alg": "ES256", "kid": "k1", "cty": "JWT"});
@@ -234,7 +234,7 @@ fn j03_encrypted_and_nested_tokens_are_refused() {
 }
 
 #[test]
-fn j04_a_key_id_only_ever_names_a_key() {
+fn j4_a_key_id_only_ever_names_a_key() {
     let bench = Bench::new(Algorithm::Es256);
     for kid in ["", "k2", "K1", "k1 ", "../../dev/null", "' OR 1=1 --", "https://evil.test/keys"] {
         let answer = bench.header(json!({"alg": "ES256", "kid": kid}));
@@ -244,7 +244,7 @@ fn j04_a_key_id_only_ever_names_a_key() {
 }
 
 #[test]
-fn j05_keys_in_the_header_are_never_used() {
+fn j5_keys_in_the_header_are_never_used() {
     let bench = Bench::new(Algorithm::Es256);
     let attacker = Issuer::new(ISSUER, Algorithm::Es256);
     let trap = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
@@ -265,7 +265,7 @@ fn j05_keys_in_the_header_are_never_used() {
 }
 
 #[test]
-fn j06_critical_extensions_are_refused() {
+fn j6_critical_extensions_are_refused() {
     let bench = Bench::new(Algorithm::Es256);
     for header in [
         json!({"alg": "ES256", "kid": "k1", "crit": ["exp"], "exp": 1}),
@@ -277,7 +277,7 @@ fn j06_critical_extensions_are_refused() {
 }
 
 #[test]
-fn j07_doubled_claims_are_refused() {
+fn j7_doubled_claims_are_refused() {
     let bench = Bench::new(Algorithm::Es256);
     let header = r#"{"alg":"ES256","kid":"k1"}"#;
     let claims = bench.issuer.claims().to_string();
@@ -291,7 +291,7 @@ fn j07_doubled_claims_are_refused() {
 }
 
 #[test]
-fn j08_times_of_the_wrong_type_are_refused() {
+fn j8_times_of_the_wrong_type_are_refused() {
     let bench = Bench::new(Algorithm::Es256);
     for claim in ["exp", "nbf", "iat"] {
         for value in [json!("1800000000"), json!(true), json!([1_800_000_000]), json!({}), json!(-1), json!(1e300)] {
@@ -306,7 +306,7 @@ fn j08_times_of_the_wrong_type_are_refused() {
 }
 
 #[test]
-fn j09_a_token_must_expire() {
+fn j9_a_token_must_expire() {
     let bench = Bench::new(Algorithm::Es256);
     assert_eq!(refused(bench.claims(json!({"exp": null}))), Some(Reason::TokenClaims));
     assert_eq!(refused(bench.claims(json!({"exp": 999_999_999_999_i64}))), Some(Reason::TokenClaims));
@@ -562,7 +562,7 @@ fn contradicting_settings_are_refused() {
 }
 
 #[test]
-fn k08_a_token_with_one_character_changed_is_refused() {
+fn k8_a_token_with_one_character_changed_is_refused() {
     let bench = Bench::new(Algorithm::EdDsa);
     let token = bench.issuer.token(json!({}));
     let refused = |text: &str| match Unverified::parse(text) {

@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn j03_j16_only_three_strict_parts_are_a_token() {
+    fn j3_j16_only_three_strict_parts_are_a_token() {
         let sound = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(r#"{"iss":"x"}"#));
         assert_eq!(Unverified::parse(&sound).map(|token| token.issuer() == Some("x")).ok(), Some(true));
         for text in [

@@ -101,7 +101,7 @@ fn storm(outcome: fn() -> Result<KeySet, String>) -> (Cache, Vec<i64>) {
 }
 
 #[test]
-fn k01_unknown_key_ids_force_one_fetch_in_thirty_seconds() {
+fn k1_unknown_key_ids_force_one_fetch_in_thirty_seconds() {
     let outcomes: [fn() -> Result<KeySet, String>; 3] = [|| good("one"), bad, || Ok(set(&[]))];
     for outcome in outcomes {
         let (_, fetches) = storm(outcome);
@@ -113,7 +113,7 @@ fn k01_unknown_key_ids_force_one_fetch_in_thirty_seconds() {
 }
 
 #[test]
-fn k01_the_cooldown_holds_before_the_first_keys_too() {
+fn k1_the_cooldown_holds_before_the_first_keys_too() {
     let mut cache = Cache::new(Times::default(), vec![]);
     assert_eq!(cache.ask(None, at(NOW)), Ask::Ordered);
     assert_eq!(cache.ask(None, at(NOW)), Ask::Join);
@@ -125,7 +125,7 @@ fn k01_the_cooldown_holds_before_the_first_keys_too() {
 }
 
 #[test]
-fn k01_a_fresh_set_is_the_answer_whatever_is_under_way() {
+fn k1_a_fresh_set_is_the_answer_whatever_is_under_way() {
     let mut cache = filled();
     cache.due = None;
     assert_eq!(cache.step(at(NOW + 10)), Step::Fetch);
@@ -134,7 +134,7 @@ fn k01_a_fresh_set_is_the_answer_whatever_is_under_way() {
 }
 
 #[test]
-fn k01_a_key_id_known_to_be_absent_orders_and_joins_nothing() {
+fn k1_a_key_id_known_to_be_absent_orders_and_joins_nothing() {
     let mut cache = filled();
     assert_eq!(cache.ask(Some("ghost"), at(NOW + 30)), Ask::Ordered);
     cache.step(at(NOW + 30));
@@ -168,7 +168,7 @@ fn a_set_of_the_same_document_is_the_same_set() {
 }
 
 #[test]
-fn k05_a_set_without_a_key_for_the_source_never_replaces_a_good_one() {
+fn k5_a_set_without_a_key_for_the_source_never_replaces_a_good_one() {
     let mut cache = Cache::new(Times::default(), vec![Algorithm::EdDsa]);
     assert!(cache.finished(good("one"), at(NOW), EVEN));
     assert!(!cache.finished(Ok(Signer::new(Algorithm::Es256).set("two")), at(NOW + 600), EVEN));
@@ -188,7 +188,7 @@ fn an_order_is_fetched_at_once_and_only_once() {
 }
 
 #[test]
-fn k04_a_set_is_used_for_a_day_without_success() {
+fn k4_a_set_is_used_for_a_day_without_success() {
     let mut cache = filled();
     let day = 24 * 3600;
     let mut second = NOW;
@@ -205,7 +205,7 @@ fn k04_a_set_is_used_for_a_day_without_success() {
 }
 
 #[test]
-fn k05_an_empty_set_never_replaces_a_good_one() {
+fn k5_an_empty_set_never_replaces_a_good_one() {
     let mut cache = filled();
     let unusable = set(&[Signer::new(Algorithm::Hs256).jwk("shared")]);
     for (empty, says) in [

@@ -45,7 +45,7 @@ fn a_key_serves_its_type_or_its_one_algorithm() {
 }
 
 #[test]
-fn j02_shared_and_private_keys_are_left_out() {
+fn j2_shared_and_private_keys_are_left_out() {
     expect(&Signer::new(Algorithm::Hs256).jwk("k"), Err(Unusable::Symmetric));
     let jwk = Signer::new(Algorithm::Es256).jwk("k");
     expect(&changed(jwk.clone(), json!({"d": "AA"})), Err(Unusable::Private));

@@ -141,7 +141,7 @@ async fn a_rotated_key_is_had_by_the_first_request_that_needs_it() {
 }
 
 #[tokio::test]
-async fn k01_ten_thousand_requests_share_one_fetch() {
+async fn k1_ten_thousand_requests_share_one_fetch() {
     let provider = Provider::start().await;
     let (task, _) = Task::start(provider.settings()).await;
     *task.clock.lock().expect("lock") = NOW + 30;
@@ -156,7 +156,7 @@ async fn k01_ten_thousand_requests_share_one_fetch() {
 }
 
 #[tokio::test]
-async fn k05_broken_and_empty_answers_keep_the_good_set() {
+async fn k5_broken_and_empty_answers_keep_the_good_set() {
     let provider = Provider::start().await;
     let (task, _) = Task::start(provider.settings()).await;
     let mut second = NOW;
@@ -177,7 +177,7 @@ async fn k05_broken_and_empty_answers_keep_the_good_set() {
 }
 
 #[tokio::test]
-async fn k02_a_discovery_document_of_another_issuer_leads_nowhere() {
+async fn k2_a_discovery_document_of_another_issuer_leads_nowhere() {
     let provider = Provider::start().await;
     let elsewhere = json!({"issuer": "https://other.test", "jwks_uri": format!("{}/keys", provider.issuer)});
     *provider.discovery.lock().expect("lock") = elsewhere.to_string();
@@ -205,7 +205,7 @@ async fn a_key_set_address_needs_no_discovery() {
 }
 
 #[tokio::test]
-async fn k02_discovery_never_leads_to_a_private_host_that_is_not_listed() {
+async fn k2_discovery_never_leads_to_a_private_host_that_is_not_listed() {
     let provider = Provider::start().await;
     let port = provider.issuer.rsplit_once(':').expect("a port").1;
     for (jwks_uri, says) in [

@@ -33,7 +33,7 @@ fn what_is_not_a_key_set_is_refused() {
 }
 
 #[test]
-fn k03_large_sets_are_refused() {
+fn k3_large_sets_are_refused() {
     let many = |count: usize| json!({"keys": vec![json!({}); count]}).to_string();
     assert!(KeySet::parse(many(100).as_bytes()).is_ok());
     assert!(matches!(KeySet::parse(many(101).as_bytes()), Err(KeySetError::TooMany(101))));

@@ -73,7 +73,7 @@ fn i7_a_user_from_a_mail_address_has_one_at_sign() {
 }
 
 #[test]
-fn j08_a_claim_of_the_wrong_shape_refuses_the_token() {
+fn j8_a_claim_of_the_wrong_shape_refuses_the_token() {
     let mapping = ClaimMapping::default();
     for claims in [
         json!({"sub": ["1"]}),

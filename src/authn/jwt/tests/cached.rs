@@ -30,7 +30,7 @@ fn verdict(source: &JwtSource, token: &str, second: i64) -> String {
 }
 
 #[test]
-fn k06_a_remembered_token_ends_with_its_time_and_its_keys() {
+fn k6_a_remembered_token_ends_with_its_time_and_its_keys() {
     let issuer = Issuer::new(ISSUER, Algorithm::EdDsa);
     let keys = remote();
     let source = source(&issuer, &keys, 16);
@@ -70,7 +70,7 @@ fn k06_a_remembered_token_ends_with_its_time_and_its_keys() {
 }
 
 #[test]
-fn k06_refusals_are_not_remembered() {
+fn k6_refusals_are_not_remembered() {
     let issuer = Issuer::new(ISSUER, Algorithm::EdDsa);
     let keys = remote();
     let source = source(&issuer, &keys, 16);
@@ -82,7 +82,7 @@ fn k06_refusals_are_not_remembered() {
 }
 
 #[test]
-fn k07_sources_share_no_memory() {
+fn k7_sources_share_no_memory() {
     let issuer = Issuer::new(ISSUER, Algorithm::EdDsa);
     let keys = remote();
     keys.enter(Ok(issuer.signer.set("k1")), now());
@@ -124,7 +124,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn k07_memory_changes_no_verdict(events in events()) {
+    fn k7_memory_changes_no_verdict(events in events()) {
         let issuer = Issuer::new(ISSUER, Algorithm::EdDsa);
         let second_signer = Signer::new(Algorithm::EdDsa);
         let stranger = Issuer::new(ISSUER, Algorithm::EdDsa);
@@ -167,7 +167,7 @@ proptest! {
 }
 
 #[test]
-fn k06_a_removed_key_is_refused_right_after_the_swap_under_load() {
+fn k6_a_removed_key_is_refused_right_after_the_swap_under_load() {
     let issuer = Issuer::new(ISSUER, Algorithm::EdDsa);
     let second = Issuer::new(ISSUER, Algorithm::EdDsa);
     let keys = remote();

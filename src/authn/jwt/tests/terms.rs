@@ -75,7 +75,7 @@ fn j10_the_authorized_party_is_judged() {
 }
 
 #[test]
-fn j09_a_token_lives_no_longer_than_allowed() {
+fn j9_a_token_lives_no_longer_than_allowed() {
     let day = DEFAULT_MAX_LIFETIME;
     let long = Some(Reason::TokenClaims);
     for (claims, want) in [

@@ -95,7 +95,7 @@ fn answer(mood: Mood) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn k03_k05_no_answer_of_a_hostile_issuer_takes_the_good_keys_away() {
+async fn k3_k5_no_answer_of_a_hostile_issuer_takes_the_good_keys_away() {
     let good = keys(&["one"]);
     let trap = Hostile::start(Mood::Keys(keys(&["trap"]))).await;
     let hostile = Hostile::start(Mood::Keys(good.clone())).await;
@@ -132,7 +132,7 @@ async fn k03_k05_no_answer_of_a_hostile_issuer_takes_the_good_keys_away() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k03_a_stalled_issuer_is_given_up_after_five_seconds() {
+async fn k3_a_stalled_issuer_is_given_up_after_five_seconds() {
     let hostile = Hostile::start(Mood::Stalls).await;
     let keys = Arc::new(Keys::remote(hostile.settings()).expect("keys"));
     let client = Client::new(&Settings::default()).expect("a client");
@@ -150,7 +150,7 @@ async fn k03_a_stalled_issuer_is_given_up_after_five_seconds() {
 }
 
 #[tokio::test]
-async fn k05_a_removed_key_is_refused_right_after_the_swap_and_the_issuer_may_stay_away() {
+async fn k5_a_removed_key_is_refused_right_after_the_swap_and_the_issuer_may_stay_away() {
     let hostile = Hostile::start(Mood::Keys(keys(&["one", "two"]))).await;
     let (task, _) = Task::start(hostile.settings()).await;
     assert!(task.has("one", NOW));

@@ -36,7 +36,7 @@ async fn wait_for_files(path: &std::path::Path) {
 }
 
 #[tokio::test]
-async fn k04_kept_keys_serve_a_restart_while_the_issuer_is_away() {
+async fn k4_kept_keys_serve_a_restart_while_the_issuer_is_away() {
     let state = tempfile::tempdir().expect("a folder");
     let provider = Provider::start().await;
     let (task, warm, first) = process(&provider, folder(state.path()), NOW).await;
