@@ -75,10 +75,9 @@ impl KeyFile {
         let added = format!("{indent}{line}");
         lines.insert(marker.unwrap_or(lines.len()), &added);
         let text = lines.join("\n") + "\n";
-        let mut wanted: Vec<&str> = self.ids().collect();
-        wanted.push(id);
+        let wanted: Vec<String> = self.ids().chain([id]).map(str::to_owned).collect();
         ensure!(
-            ids_of(&text) == wanted,
+            ids_of(&text) == Some(wanted),
             "`{}` is not a list of lines; write this into it:\n{line}",
             self.path.display()
         );
@@ -93,9 +92,9 @@ impl KeyFile {
         let last = first + written.trim_end().matches('\n').count();
         let kept = self.text.lines().enumerate().filter(|(number, _)| *number < first || *number > last);
         let text: String = kept.map(|(_, line)| format!("{line}\n")).collect();
-        let wanted: Vec<&str> = self.ids().filter(|own| *own != id).collect();
+        let wanted: Vec<String> = self.ids().filter(|own| *own != id).map(str::to_owned).collect();
         let path = self.path.display();
-        ensure!(ids_of(&text) == wanted, "`{path}` is not a list of lines; take the key away by hand");
+        ensure!(ids_of(&text) == Some(wanted), "`{path}` is not a list of lines; take the key away by hand");
         Ok(text)
     }
 
@@ -104,9 +103,10 @@ impl KeyFile {
     }
 }
 
-fn ids_of(text: &str) -> Vec<String> {
-    let lines = key_file::parse("", text).map(|(lines, _)| lines).unwrap_or_default();
-    lines.into_iter().map(|line| line.value.id.value).collect()
+/// The ids in a text, if it is the text of a key file.
+fn ids_of(text: &str) -> Option<Vec<String>> {
+    let (lines, _) = key_file::parse("", text).ok()?;
+    Some(lines.into_iter().map(|line| line.value.id.value).collect())
 }
 
 /// The right to replace a file: nobody else of us does so meanwhile. It is the file that takes the other's place.
