@@ -239,11 +239,9 @@ impl ApiKeySource {
             return self.failed(None, address, now, detail);
         }
         let Some(entry) = self.find(&key) else {
-            let (known, detail) = match self.keys.get(key.id) {
-                Some(entry) => (Some(entry), format!("the secret of the API key `{}` is wrong", entry.key.id)),
-                None => (None, "there is no API key with this id".to_owned()),
-            };
-            return self.failed(known, address, now, detail);
+            // The same work for an id that nobody has, to the last word.
+            let wrong = if self.keys.contains_key(key.id) { "has another secret" } else { "is not known" };
+            return self.failed(Some(key.id), address, now, format!("the API key `{}` {wrong}", key.id));
         };
         let ApiKey { id, expires, networks, .. } = &entry.key;
         if expires.is_some_and(|expires| expires <= now) {
@@ -271,7 +269,7 @@ impl ApiKeySource {
     /// A wrong key: counted, and past the limit said in another way.
     fn failed(
         &self,
-        entry: Option<&Entry>,
+        id: Option<&str>,
         address: Option<IpAddr>,
         now: Timestamp,
         detail: String,
@@ -281,9 +279,9 @@ impl ApiKeySource {
             exhausted |= self.by_client.exhausted(client(address), now);
             self.by_client.add(client(address), now);
         }
-        if let Some(entry) = entry {
-            exhausted |= self.by_key.exhausted(&entry.key.id, now);
-            self.by_key.add(&entry.key.id, now);
+        if let Some(id) = id {
+            exhausted |= self.by_key.exhausted(id, now);
+            self.by_key.add(id, now);
         }
         let reason = if exhausted { Reason::TooManyFailures } else { Reason::ApiKeyInvalid };
         Err(BadCredential { reason, detail })

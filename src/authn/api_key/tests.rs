@@ -224,6 +224,22 @@ fn r1_an_unknown_id_costs_the_hash_that_a_wrong_secret_costs() {
 }
 
 #[test]
+fn r2_the_limit_does_not_tell_which_ids_exist() {
+    let keys = Keys::in_places("machines", &[header()]);
+    let sources = [keys.source.clone()];
+    for id in ["ci", "nobody"] {
+        let reasons: Vec<String> = (0..=FAILURES_PER_KEY)
+            .map(|client| {
+                let from = format!("10.0.{}.{}", client / 200, client % 200);
+                short(&ask(&sources, &[("x-api-key", &forged(id))], Some(&from)))
+            })
+            .collect();
+        let limited = reasons.iter().filter(|reason| *reason == "too_many_failures").count();
+        assert_eq!((limited, reasons.last().map(String::as_str)), (1, Some("too_many_failures")), "{id}");
+    }
+}
+
+#[test]
 fn r2_wrong_keys_are_counted_by_client_and_key_and_good_ones_pass_all_the_same() {
     let keys = Keys::in_places("machines", &[header()]);
     let sources = [keys.source.clone()];
