@@ -16,6 +16,7 @@ mod pair;
 mod place;
 mod quoted;
 mod random;
+pub mod revocation;
 mod source;
 
 use std::net::IpAddr;

@@ -11,6 +11,7 @@ mod identity;
 mod listen;
 mod network;
 mod overlap;
+mod revocation;
 mod role;
 
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ use crate::authn::introspection;
 use crate::authn::introspection::Introspector;
 use crate::authn::jwks;
 use crate::authn::jwks::Keys;
+use crate::authn::revocation::Revocations;
 use crate::config::load::Loaded;
 use crate::config::load::Refused;
 use crate::config::load::Surroundings;
@@ -70,6 +72,8 @@ pub struct Snapshot {
     pub identities: Vec<Arc<Source>>,
     /// The keys of every token issuer, to be kept fresh in the background.
     pub keys: Vec<Arc<Keys>>,
+    /// What is proven, and no good any more.
+    pub revocations: Revocations,
     /// Signs what applications are told, where the policy asks for it.
     pub assertions: Option<Assertions>,
     /// The folder for what outlives the process.
@@ -220,6 +224,7 @@ struct Parts {
     blocks: Vec<(HostPattern, HostBlock)>,
     headers: OutgoingHeaders,
     assertions: Option<Assertions>,
+    revocations: Revocations,
     address: AddressRule,
     callers: Callers,
     listen: Listen,
@@ -241,12 +246,13 @@ fn parts(config: &tree::Config, surroundings: &Surroundings<'_>, problems: &mut 
     let address = listen::address_rule(&config.client_ip, hops, &headers.owned(), problems);
     let (callers, listen) = (listen::callers(config, problems), listen::listen(&config.listen, problems));
     let state_dir = state_dir(config, problems);
-    Parts { names, blocks, headers, assertions, address, callers, listen, state_dir }
+    let revocations = revocation::revocations(config.revocation.as_ref(), &names.identities, surroundings, problems);
+    Parts { names, blocks, headers, assertions, revocations, address, callers, listen, state_dir }
 }
 
 impl Parts {
     fn assemble(self, config: &tree::Config, digest: &str) -> Snapshot {
-        let Parts { names, blocks, headers, assertions, address, callers, listen, state_dir } = self;
+        let Parts { names, blocks, headers, assertions, revocations, address, callers, listen, state_dir } = self;
         let mode = match config.spoof_guard.as_deref().copied().unwrap_or_default() {
             tree::SpoofGuard::Refuse => SpoofMode::Refuse,
             tree::SpoofGuard::Strip => SpoofMode::Strip,
@@ -259,6 +265,7 @@ impl Parts {
             sources: names.source_lists(),
             identities: names.identities.all(),
             keys: names.identities.keys(),
+            revocations,
             assertions,
             state_dir,
             introspectors: names.identities.introspectors(),

@@ -8,7 +8,6 @@ use crate::config::at::At;
 use crate::config::nearest;
 use crate::config::read;
 use crate::config::tree::KeyLine;
-use crate::model::problem::Place;
 use crate::model::problem::Problem;
 use crate::model::problem::Problems;
 
@@ -16,12 +15,7 @@ use crate::model::problem::Problems;
 /// half written: that is a warning beside its keys.
 pub fn parse(name: &str, text: &str) -> Result<(Vec<At<KeyLine>>, Problems), Problems> {
     let document = read::document::<Vec<At<KeyLine>>>(name, text)?;
-    let mut problems = Problems::default();
-    if !document.ended && document.value.is_some() {
-        let message = "the end marker `...` is missing";
-        let help = "write `...` as its last line, and a half-written file will be noticed";
-        problems.push(Problem::warning(Place::whole(name), "", message).help(help));
-    }
+    let problems = Problems(document.unended(name).into_iter().collect());
     let lines = document.value.unwrap_or_default();
     let mut found = Problems::default();
     for (index, line) in lines.iter().enumerate() {

@@ -96,6 +96,16 @@ pub struct Document<T> {
     pub ended: bool,
 }
 
+impl<T> Document<T> {
+    /// The warning that it may be half written: it holds something, and has no end marker.
+    pub fn unended(&self, name: &str) -> Option<Problem> {
+        (self.value.is_some() && !self.ended).then(|| {
+            let help = "write `...` as its last line, and a half-written file will be noticed";
+            Problem::warning(Place::whole(name), "", "the end marker `...` is missing").help(help)
+        })
+    }
+}
+
 /// Read the text of a file that is not a policy; `name` is how the operator calls it.
 pub fn document<T: for<'de> Deserialize<'de>>(name: &str, text: &str) -> Result<Document<T>, Problems> {
     let files = [Arc::from(name)];

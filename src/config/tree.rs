@@ -9,6 +9,7 @@ mod claims;
 mod header;
 mod identity;
 mod introspection;
+mod revocation;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -58,6 +59,8 @@ pub use introspection::Introspection;
 pub use introspection::IntrospectionCache;
 pub use introspection::IntrospectionClient;
 pub use introspection::Userinfo;
+pub use revocation::Revocation;
+pub use revocation::RevokedLine;
 
 /// A Postern policy file.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -86,6 +89,9 @@ pub struct Config {
     /// Identity sources by name.
     #[serde(default)]
     pub identity: Entries<At<Source>>,
+    /// Credentials that are no good any more.
+    #[serde(default)]
+    pub revocation: Option<At<Revocation>>,
     /// Application roles by name, made from directory groups and users.
     #[serde(default)]
     pub roles: Entries<At<Role>>,

@@ -161,6 +161,12 @@ impl Visit<'_> {
         self.challenge = snapshot.challenge(routed.route.sources.list);
         let principal = match attempt(routed.route.sources.list, trace) {
             Attempt::Verified(identity) => {
+                if let Some(revocation) = snapshot.revocations.find(&identity) {
+                    let detail = format!("revoked in {}", revocation.written);
+                    trace.note(Station::Authenticate, None, || format!("refused: {detail}"));
+                    self.detail = Some(detail);
+                    return Err(Stop::Denied(Reason::Revoked));
+                }
                 let principal = Principal::Identified(identity);
                 trace.note(Station::Authenticate, None, || format!("proven: {}", describe(&principal)));
                 principal

@@ -66,6 +66,11 @@ impl Identities {
         Identities { names, sources, qualified: issuers.several() }
     }
 
+    /// The name of every source, in the order written.
+    pub(super) fn names(&self) -> &[Arc<str>] {
+        &self.names
+    }
+
     /// Is no source configured?
     pub(super) fn is_empty(&self) -> bool {
         self.names.is_empty()

@@ -15,6 +15,7 @@ mod host;
 mod identity;
 mod keys;
 mod listener;
+mod revocation;
 mod target;
 
 use std::path::Path;
