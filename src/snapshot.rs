@@ -114,6 +114,13 @@ impl Snapshot {
         Ok(())
     }
 
+    /// Use the keys of an earlier policy until newer ones are fetched: an issuer may be away when a policy changes.
+    pub fn take_keys_of(&self, earlier: &Snapshot) {
+        for (keys, held) in self.keys.iter().flat_map(|keys| earlier.keys.iter().map(move |held| (keys, held))) {
+            keys.take_over(held);
+        }
+    }
+
     /// The state folder; without it we serve all the same.
     fn open_storage(&self) -> Option<Arc<dyn Storage>> {
         match Folder::open(self.state_dir.as_deref()?) {

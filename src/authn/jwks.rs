@@ -112,6 +112,16 @@ impl Keys {
         }
     }
 
+    /// Use the keys that an earlier policy held, until newer ones are fetched: those of the same issuer from the same
+    /// address, and none else.
+    pub fn take_over(&self, other: &Keys) {
+        if let (Some(remote), Some(other)) =
+            (self.as_remote(), other.as_remote().filter(|_| self.issuer == other.issuer))
+        {
+            remote.take_over(other);
+        }
+    }
+
     /// Keep a copy of what is fetched from now on, and use the keys that an earlier process kept there until newer ones
     /// are fetched. Anything wrong with those is logged, and they are left alone. Waits for the disk.
     pub fn keep_in(&self, storage: &Arc<dyn Storage>, now: Timestamp) {
@@ -128,7 +138,7 @@ impl Keys {
         };
         match Kept::read(&file, &self.issuer, remote.address(), remote.max_stale(), now) {
             Ok((set, fetched)) => {
-                remote.restored(set, fetched);
+                remote.restored(Arc::new(set), fetched);
                 info!(keys.issuer = %self.issuer, fetched_at = %fetched, "the keys of an earlier run are used until they are fetched");
             }
             Err(error) => warn!(keys.issuer = %self.issuer, file = %name, error = %error, "kept keys are ignored"),

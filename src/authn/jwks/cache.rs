@@ -167,7 +167,7 @@ impl Cache {
         match set {
             Ok(set) => {
                 self.thrift.brought(&set, now, self.times.cooldown, self.times.refresh);
-                self.hold(set, now);
+                self.hold(Arc::new(set), now);
                 self.fresh_since = Some(now);
                 self.counts.good = self.counts.good.saturating_add(1);
                 self.due = Some((now, spread(self.times.refresh, random)));
@@ -188,17 +188,17 @@ impl Cache {
 
     /// Put a set in force. One of the same document stays the very same set, so that what was verified with it stays
     /// verified.
-    fn hold(&mut self, set: KeySet, fetched: Timestamp) {
+    fn hold(&mut self, set: Arc<KeySet>, fetched: Timestamp) {
         let same = self.held.as_ref().map(|held| &held.set).filter(|held| held.is_of_same_document(&set)).cloned();
         if same.is_none() {
             self.counts.changes = self.counts.changes.saturating_add(1);
         }
-        let set = same.unwrap_or_else(|| Arc::new(set));
+        let set = same.unwrap_or(set);
         self.held = Some(Arc::new(Held { set, fetched, max_stale: self.times.max_stale }));
     }
 
-    /// Keys of an earlier process, unless there are newer ones. They count as fetched when that process fetched them.
-    pub(super) fn restored(&mut self, set: KeySet, fetched: Timestamp) {
+    /// Keys of an earlier process or policy, unless there are newer ones. They count as fetched when those fetched them.
+    pub(super) fn restored(&mut self, set: Arc<KeySet>, fetched: Timestamp) {
         if self.held.is_none() && self.is_useful(&set) {
             self.hold(set, fetched);
         }

@@ -168,8 +168,16 @@ impl Remote {
         let _where_it_is_kept = self.storage.get_or_init(|| Arc::clone(storage));
     }
 
-    /// Put the keys of an earlier process in force.
-    pub(super) fn restored(&self, set: KeySet, fetched: Timestamp) {
+    /// Keys of the same issuer that were fetched from the same address: use them until newer ones are fetched.
+    pub(super) fn take_over(&self, other: &Remote) {
+        let held = other.cache().held();
+        if let Some(held) = held.filter(|_| self.address() == other.address()) {
+            self.restored(held.set.clone(), held.fetched);
+        }
+    }
+
+    /// Put the keys of an earlier process or policy in force.
+    pub(super) fn restored(&self, set: Arc<KeySet>, fetched: Timestamp) {
         let mut cache = self.cache();
         cache.restored(set, fetched);
         self.held.store(cache.held());

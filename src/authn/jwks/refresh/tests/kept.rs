@@ -111,3 +111,28 @@ async fn a_full_disk_is_counted_and_harms_nothing() {
     }
     panic!("it was not counted");
 }
+
+#[test]
+fn a_new_policy_takes_over_the_keys_of_the_same_issuer_and_address() {
+    let settings = || RemoteSettings::new("people", "https://sso.test");
+    let build = |settings| Keys::remote(settings).expect("keys");
+    let old = build(settings());
+    old.enter(Ok(Signer::new(Algorithm::EdDsa).set("one")), at(NOW));
+    let has = |keys: &Keys, second| keys.current(at(second)).is_some_and(|set| set.has("one"));
+    for (new, taken) in [
+        (build(settings()), true),
+        (build(RemoteSettings { source: "users".into(), ..settings() }), true),
+        (build(RemoteSettings::new("people", "https://other.test")), false),
+        (build(RemoteSettings { jwks_url: Some("https://sso.test/keys".into()), ..settings() }), false),
+        (build(RemoteSettings { algorithms: vec![Algorithm::Rs256], ..settings() }), false),
+        (Keys::fixed("people", "https://sso.test", Signer::new(Algorithm::EdDsa).set("two")), false),
+    ] {
+        new.take_over(&old);
+        assert_eq!(has(&new, NOW + 60), taken, "{new:?}");
+        assert!(!has(&new, NOW + 24 * 3600), "as old as they were");
+    }
+    let newer = build(settings());
+    newer.enter(Ok(Signer::new(Algorithm::EdDsa).set("two")), at(NOW + 60));
+    newer.take_over(&old);
+    assert!(!has(&newer, NOW + 60), "newer keys stay");
+}
