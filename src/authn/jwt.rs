@@ -188,6 +188,16 @@ impl JwtSource {
         &self.issuer
     }
 
+    /// The source's name in the configuration.
+    pub fn source(&self) -> &Arc<str> {
+        &self.settings.source
+    }
+
+    /// What stands before the name of every user.
+    pub fn user_prefix(&self) -> &str {
+        &self.settings.mapping.user_form.prefix
+    }
+
     /// Where the token is looked for, in order.
     pub fn places(&self) -> &[TokenPlace] {
         &self.settings.places

@@ -142,6 +142,9 @@ impl Scope<'_> {
         let named = if anonymous { list.split_last().map_or(&[][..], |(_, rest)| rest) } else { list };
         let named = self.names.identities.named(named, self.problems);
         let asks = !named.is_empty();
+        if self.defaults.headers.as_ref().is_some_and(|headers| headers.user.is_some()) && !public {
+            self.names.identities.warn_of_namesakes(&named, &list.place, self.problems);
+        }
         Sources { list: self.names.list(named), asks, anonymous }
     }
 

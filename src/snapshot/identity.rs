@@ -11,13 +11,16 @@ mod place;
 
 use std::sync::Arc;
 
+use crate::authn::Kind;
 use crate::authn::Source;
 use crate::authn::introspection::Introspector;
 use crate::authn::jwks::Keys;
+use crate::authn::jwt::JwtSource;
 use crate::config::at::At;
 use crate::config::at::Entries;
 use crate::config::load::Surroundings;
 use crate::config::tree;
+use crate::model::problem::Place;
 use crate::model::problem::Problem;
 use crate::model::problem::Problems;
 use crate::policy::condition::member::Member;
@@ -116,6 +119,30 @@ impl Identities {
         })?;
         let message = format!("sources `{first}` and `{}` both take {place}: the second never would", name.value);
         Some(Problem::error(name.place.clone(), "", message).help("merge them, or give one another place"))
+    }
+
+    /// Two issuers on one route may each have an `alice`, and the application is told no more than that (J13).
+    pub(super) fn warn_of_namesakes(&self, named: &[Arc<str>], place: &Place, problems: &mut Problems) {
+        let mut earlier: Vec<&JwtSource> = Vec::new();
+        for source in named.iter().filter_map(|name| self.sources.iter().find(|source| source.name == *name)) {
+            let Kind::Jwt(jwt) = &source.kind else { continue };
+            let namesake =
+                |other: &&&JwtSource| other.issuer() != jwt.issuer() && other.user_prefix() == jwt.user_prefix();
+            if let Some(other) = earlier.iter().find(namesake) {
+                let message = format!(
+                    "`{}` and `{}` send their users upstream by the same names, and either could have an `admin`",
+                    other.source(),
+                    source.name
+                );
+                let said = |problem: &Problem| problem.place.as_ref() == Some(place) && problem.message == message;
+                if !problems.0.iter().any(said) {
+                    let help =
+                        format!("write `claims: {{user: {{claim: …, prefix: \"{}:\"}}}}` for one of them", source.name);
+                    problems.push(Problem::warning(place.clone(), "", message).help(help));
+                }
+            }
+            earlier.push(jwt);
+        }
     }
 
     /// Names of groups or users. With two or more issuers each says whose it is: `source/name`, or `*/name`.

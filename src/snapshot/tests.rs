@@ -237,6 +237,23 @@ fn two_issuers_make_bare_names_an_error() {
 }
 
 #[test]
+fn j13_users_of_two_issuers_on_one_route_are_told_apart() {
+    let with = |claims: &str, defaults: &str, identity: &str| {
+        problems(&format!(
+            "identity:\n  people: {{jwt: {{issuer: https://sso.test, audience: a}}}}\n  partners: {{jwt: {{issuer: https://p.test, audience: a{claims}}}}}\ndefaults: {{{defaults}}}\nhosts: {{h.test: {{identity: {identity}, routes: [{{path: /a, require: {{users: [people/u]}}}}, {{path: /**, require: {{authenticated: true}}}}]}}}}\n"
+        ))
+    };
+    let says =
+        "6: `people` and `partners` send their users upstream by the same names, and either could have an `admin`";
+    let headers = "headers: {user: Remote-User}";
+    let prefix = ", claims: {user: {claim: sub, prefix: 'partners:'}}";
+    assert_eq!(with("", headers, "[people, partners]"), [says]);
+    assert_eq!(with(prefix, headers, "[people, partners]"), Vec::<String>::new());
+    assert_eq!(with("", headers, "[people]"), Vec::<String>::new());
+    assert_eq!(with("", "headers: {email: Remote-Email}", "[people, partners]"), Vec::<String>::new());
+}
+
+#[test]
 fn f3_a_public_default_may_not_open_what_a_host_protects() {
     let with = |default: &str, own: &str| {
         problems(&format!(
