@@ -38,7 +38,10 @@ pub fn half(whole: &Loaded, short: &str, cut: usize) {
         let rest = whole.text.get(cut..).unwrap_or_default();
         let harmless = |line: &str| line.trim().is_empty() || line.trim().chars().all(|letter| letter == '.');
         let mut lines = rest.lines();
-        let first = lines.next().unwrap_or_default();
+        // What follows the cut in its own line; in a comment it may be anything.
+        let begun = short.rsplit('\n').next().unwrap_or_default();
+        let is_comment = |rest: &&str| begun.chars().chain(rest.chars()).find(|c| !c.is_whitespace()) == Some('#');
+        let first = lines.next().filter(|rest| !is_comment(rest)).unwrap_or_default();
         assert!(
             lines.all(|line| harmless(line) || line.trim_start().starts_with('#')) && !first.contains(": "),
             "cut at {cut}, and still ended:\n{short}"
