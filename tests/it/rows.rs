@@ -8,6 +8,7 @@ mod adapter;
 mod address;
 mod api_key;
 mod basic;
+mod battery;
 mod corpus;
 mod failure;
 mod flood;
@@ -16,6 +17,7 @@ mod identity;
 mod keys;
 mod listener;
 mod revocation;
+mod rotation;
 mod target;
 
 use std::path::Path;
