@@ -14,6 +14,8 @@ use crate::authn::Need;
 use crate::authn::Question;
 use crate::authn::introspection;
 use crate::authn::jwks::run;
+use crate::cli::ask::wire::Fields;
+use crate::cli::ask::wire::check_request;
 use crate::cli::explain::caller::Assumed;
 use crate::cli::explain::render::Explanation;
 use crate::cli::load::LoadedPolicy;
@@ -21,22 +23,17 @@ use crate::cli::print;
 use crate::cli::request::ClientRequest;
 use crate::cli::request::RequestArgs;
 use crate::config::load::Machine;
+use crate::dialect::ext_authz;
 use crate::engine::walk::Given;
 use crate::engine::walk::Walk;
 use crate::engine::walk::Walked;
 use crate::engine::walk::walk;
 use crate::model::decision::DecisionId;
 use crate::model::decision::Effect;
-use crate::model::dialect::Dialect;
-use crate::model::header::Headers;
 use crate::model::identity::Principal;
 use crate::model::reason::Reason;
-use crate::model::request::Attributes;
 use crate::model::request::Refusal;
 use crate::model::request::Request;
-use crate::model::request::Scheme;
-use crate::model::request::StatedAddress;
-use crate::model::request::StatedCertificate;
 use crate::outbound::Client;
 use crate::outbound::Settings;
 use crate::policy::trace::Notes;
@@ -121,22 +118,9 @@ fn explain(
     assumed: Option<Principal>,
     notes: &mut Notes,
 ) -> anyhow::Result<Outcome> {
-    let mut headers = Headers::new(false);
-    for (name, value) in &client.headers {
-        headers.push(name, value.as_bytes());
-    }
-    let attributes = Attributes {
-        dialect: Dialect::ExtAuthz,
-        method: &client.method,
-        scheme: Scheme::parse(&client.scheme),
-        host: &client.host,
-        target: &client.target,
-        address: StatedAddress { peer: Some(&client.from), forwarded_for: forwarded_for(client) },
-        headers,
-        certificate: StatedCertificate { pem: client.certificate.as_deref(), principal: None },
-        ignored_forwarding: forwarding::ignored(client).count().try_into()?,
-    };
-    let request = match Request::parse(attributes) {
+    // Read as `serve` reads it, from what Envoy would send.
+    let check = check_request(client, Fields::Raw);
+    let request = match ext_authz::decode(&check).and_then(Request::parse) {
         Ok(request) => request,
         Err(refusal) => {
             notes.note(Station::Request, None, || "refused before anything is looked up".to_owned());
@@ -190,9 +174,4 @@ fn find_out(need: Need, now: jiff::Timestamp) -> anyhow::Result<Answer> {
             Question::Password(_) => Ok(need.answer(now).await),
         }
     })
-}
-
-fn forwarded_for(client: &ClientRequest) -> Vec<&str> {
-    let named = |name: &str| name.eq_ignore_ascii_case("x-forwarded-for");
-    client.headers.iter().filter(|(name, _)| named(name)).map(|(_, value)| value.as_str()).collect()
 }

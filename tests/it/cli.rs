@@ -182,6 +182,7 @@ fn explain_tells_every_step() {
     let chain =
         ["--as", staff, "-H", "X-Real-IP: 192.0.2.9", "-H", "X-Forwarded-Prefix: /a", "-H", "X-Forwarded-For: ::1"];
     prompt.explain("explain_forwarding", root, &chain);
+    prompt.explain("explain_alias", root, &["--as", staff, "-H", "X_Forwarded_For: 192.0.2.9"]);
     prompt.explain("explain_method", "https://app.example.test/reports/may", &["--as", "carol", "-X", "POST"]);
     prompt.explain("explain_host", "https://wiki.example.test/", &["--as", staff]);
     prompt.explain("explain_unreadable", "https://app.example.test/%zz", &["--as", staff]);

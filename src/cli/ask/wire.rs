@@ -10,6 +10,8 @@ use prost::Message;
 use crate::cli::request::ClientRequest;
 use crate::dialect::ext_authz::CheckRequest;
 use crate::dialect::ext_authz::proto::envoy::config::core::v3::Address;
+use crate::dialect::ext_authz::proto::envoy::config::core::v3::HeaderMap;
+use crate::dialect::ext_authz::proto::envoy::config::core::v3::HeaderValue;
 use crate::dialect::ext_authz::proto::envoy::config::core::v3::SocketAddress;
 use crate::dialect::ext_authz::proto::envoy::config::core::v3::address;
 use crate::dialect::ext_authz::proto::envoy::service::auth::v3::AttributeContext;
@@ -68,12 +70,27 @@ pub fn check(dialect: Dialect, asked: &ClientRequest) -> Check {
     }
 }
 
-fn grpc(asked: &ClientRequest) -> Check {
+/// How Envoy hands on the client's header fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fields {
+    /// As a map, repeated fields joined with a comma: its default.
+    Joined,
+    /// One by one, with `encode_raw_headers`.
+    Raw,
+}
+
+/// The check that Envoy sends over gRPC.
+pub fn check_request(asked: &ClientRequest, fields: Fields) -> CheckRequest {
     let mut headers: BTreeMap<String, String> = BTreeMap::new();
+    let mut raw = Vec::new();
     for (name, value) in &asked.headers {
-        // Envoy joins repeated fields with a comma.
+        let name = name.to_ascii_lowercase();
+        if fields == Fields::Raw {
+            raw.push(HeaderValue { key: name, value: value.clone(), ..HeaderValue::default() });
+            continue;
+        }
         headers
-            .entry(name.to_ascii_lowercase())
+            .entry(name)
             .and_modify(|joined| {
                 joined.push(',');
                 joined.push_str(value);
@@ -88,9 +105,10 @@ fn grpc(asked: &ClientRequest) -> Check {
         host: asked.host.clone(),
         path: asked.target.clone(),
         headers,
+        header_map: (fields == Fields::Raw).then_some(HeaderMap { headers: raw }),
         ..attribute_context::HttpRequest::default()
     };
-    let message = CheckRequest {
+    CheckRequest {
         attributes: Some(AttributeContext {
             source: Some(attribute_context::Peer {
                 address: Some(Address { address: Some(source) }),
@@ -100,7 +118,11 @@ fn grpc(asked: &ClientRequest) -> Check {
             request: Some(attribute_context::Request { http: Some(http) }),
             ..AttributeContext::default()
         }),
-    };
+    }
+}
+
+fn grpc(asked: &ClientRequest) -> Check {
+    let message = check_request(asked, Fields::Joined);
     let message = message.encode_to_vec();
     // One gRPC frame: not compressed, length, message.
     let mut frame = BytesMut::with_capacity(5 + message.len());
