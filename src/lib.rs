@@ -9,7 +9,7 @@
 //! | [`dialect`] | wire to model and back, one proxy a file |
 //! | [`outbound`] | the one HTTP client: deadlines, size limits, no redirects |
 //! | [`storage`] | the one writer of files: what outlives the process |
-//! | [`authn`] | who is asking: tokens, and the keys of their issuers |
+//! | [`authn`] | who is asking: tokens and the keys of their issuers, opaque tokens, API keys, passwords, certificates |
 //! | [`assertion`] | signed statements of who the caller is, for applications |
 //! | [`telemetry`] | one record a decision, seen as counters and a log line; the clock |
 //! | [`config`] | the policy file as written; the only reader of files and environment |
