@@ -24,6 +24,7 @@ use crate::cli::request::ClientRequest;
 use crate::cli::request::RequestArgs;
 use crate::config::load::Machine;
 use crate::dialect::ext_authz;
+use crate::dialect::ext_authz::Check;
 use crate::engine::walk::Given;
 use crate::engine::walk::Walk;
 use crate::engine::walk::Walked;
@@ -120,7 +121,7 @@ fn explain(
 ) -> anyhow::Result<Outcome> {
     // Read as `serve` reads it, from what Envoy would send.
     let check = check_request(client, Fields::Raw);
-    let request = match ext_authz::decode(&check).and_then(Request::parse) {
+    let request = match ext_authz::decode(&Check::from(&check)).and_then(Request::parse) {
         Ok(request) => request,
         Err(refusal) => {
             notes.note(Station::Request, None, || "refused before anything is looked up".to_owned());

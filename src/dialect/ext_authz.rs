@@ -3,9 +3,12 @@
 //! The status of a `CheckResponse` alone decides: 0, the default, allows. Denials are made in one place that sets both
 //! a status and a `denied_response`.
 
+mod check;
 mod decode;
 mod encode;
+mod wire;
 
+pub use check::Check;
 pub(super) use decode::FORWARDING;
 pub use decode::{decode, read};
 pub use encode::{encode, failure};

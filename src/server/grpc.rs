@@ -103,7 +103,7 @@ async fn judge<A: Authorize>(
         Err(crowded @ FrameError::Crowded) => return refuse(lane, Reason::Overloaded, crowded.to_string()),
         Err(error) => return malformed(error.to_string()),
     };
-    let message = match ext_authz::read(message) {
+    let message = match ext_authz::read(&message) {
         Ok(message) => message,
         Err(refusal) => return malformed(refusal.detail),
     };

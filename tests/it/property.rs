@@ -224,7 +224,7 @@ proptest! {
         let request = format!("GET https x.test / 192.0.2.7\nAuthorization: Bearer {token}");
         let asked = Asked::parse(request.as_bytes()).expect("a request");
         let check = asked.check_request(false);
-        let response = world::authorize(ext_authz::decode(&check));
+        let response = world::authorize(ext_authz::decode(&ext_authz::Check::from(&check)));
         let answer = oracle::over_grpc(&response);
         prop_assert_eq!(&oracle::over_http(Dialect::EnvoyHttp, &http::Method::GET, &response), &answer);
         let sent = |header: &str| answer.identity.iter().find(|(own, _)| own == header).map(|(_, value)| value.as_str());

@@ -1,47 +1,36 @@
 //! `CheckRequest` to `Attributes`.
 
-use prost::Message;
-
-use super::CheckRequest;
-use super::proto::envoy::config::core::v3::HeaderValue;
-use super::proto::envoy::config::core::v3::address::Address;
-use super::proto::envoy::service::auth::v3::attribute_context::{HttpRequest, Peer};
+use super::check::{Address, Check, Http, Source};
 use crate::dialect::forwarding::{Collected, Forwarding, Standing, elements};
 use crate::model::dialect::Dialect;
 use crate::model::reason::Reason;
 use crate::model::request::{Attributes, Refusal, Scheme, StatedAddress, StatedCertificate};
 
-/// Read the message itself. Bytes that are no message are a refusal like any other.
-pub fn read(message: impl bytes::Buf) -> Result<CheckRequest, Refusal> {
-    CheckRequest::decode(message).map_err(|error| refuse(Reason::MessageMalformed, error.to_string()))
+/// Read the message itself. Octets that are no message are a refusal like any other.
+pub fn read(message: &[u8]) -> Result<Check<'_>, Refusal> {
+    Check::read(message).map_err(|error| refuse(Reason::MessageMalformed, error.to_string()))
 }
 
 /// Read the attributes of one check.
-pub fn decode(request: &CheckRequest) -> Result<Attributes<'_>, Refusal> {
-    let attributes = request.attributes.as_ref();
-    let http = attributes
-        .and_then(|attributes| attributes.request.as_ref())
-        .and_then(|request| request.http.as_ref())
-        .ok_or_else(|| refuse(Reason::MessageMalformed, "no attributes.request.http"))?;
-    let method = required("method", &http.method)?;
-    let host = required("host", &http.host)?;
-    let target = required("path", &http.path)?;
+pub fn decode<'w>(check: &Check<'w>) -> Result<Attributes<'w>, Refusal> {
+    let http = check.http.as_ref().ok_or_else(|| refuse(Reason::MessageMalformed, "no attributes.request.http"))?;
+    let method = required("method", http.method)?;
+    let host = required("host", http.host)?;
+    let target = required("path", http.path)?;
     // Envoy leaves both empty and keeps everything in `path`; a value here would be a second target.
     if !http.query.is_empty() || !http.fragment.is_empty() {
         return Err(refuse(Reason::AttributeConflict, "query or fragment beside path"));
     }
     let Collected { headers, forwarded_for, ignored } = collect(http)?;
+    let source = check.source.as_ref();
     Ok(Attributes {
         dialect: Dialect::ExtAuthz,
         method,
-        scheme: Scheme::parse(&http.scheme),
+        scheme: Scheme::parse(http.scheme),
         host,
         target,
-        address: StatedAddress {
-            peer: attributes.and_then(|attributes| attributes.source.as_ref()).and_then(peer),
-            forwarded_for,
-        },
-        certificate: attributes.and_then(|attributes| attributes.source.as_ref()).map(certificate).unwrap_or_default(),
+        address: StatedAddress { peer: source.and_then(peer), forwarded_for },
+        certificate: source.map(certificate).unwrap_or_default(),
         headers,
         ignored_forwarding: ignored,
     })
@@ -56,23 +45,23 @@ fn required<'w>(name: &str, value: &'w str) -> Result<&'w str, Refusal> {
 }
 
 /// The TCP peer; a pipe has no address.
-fn peer(source: &Peer) -> Option<&str> {
-    match source.address.as_ref()?.address.as_ref()? {
-        Address::SocketAddress(socket) => Some(socket.address.as_str()).filter(|address| !address.is_empty()),
-        Address::Pipe(_) => None,
+fn peer<'w>(source: &Source<'w>) -> Option<&'w str> {
+    match source.address {
+        Address::Socket(address) => Some(address).filter(|address| !address.is_empty()),
+        Address::Pipe | Address::None => None,
     }
 }
 
 /// What Envoy says of the client certificate; an empty text is none.
-fn certificate(source: &Peer) -> StatedCertificate<'_> {
+fn certificate<'w>(source: &Source<'w>) -> StatedCertificate<'w> {
     StatedCertificate {
-        pem: Some(source.certificate.as_str()).filter(|pem| !pem.is_empty()),
-        principal: Some(source.principal.as_str()).filter(|principal| !principal.is_empty()),
+        pem: Some(source.certificate).filter(|pem| !pem.is_empty()),
+        principal: Some(source.principal).filter(|principal| !principal.is_empty()),
     }
 }
 
 /// The header fields from whichever of the two lists Envoy was told to send.
-fn collect(http: &HttpRequest) -> Result<Collected<'_>, Refusal> {
+fn collect<'w>(http: &Http<'w>) -> Result<Collected<'w>, Refusal> {
     match &http.header_map {
         None => {
             let mut collected = Collected::new(true);
@@ -83,8 +72,9 @@ fn collect(http: &HttpRequest) -> Result<Collected<'_>, Refusal> {
         }
         Some(map) if http.headers.is_empty() => {
             let mut collected = Collected::new(false);
-            for field in &map.headers {
-                add(http, &mut collected, &field.key, octets(field))?;
+            for field in map {
+                let octets = if field.raw.is_empty() { field.value.as_bytes() } else { field.raw };
+                add(http, &mut collected, field.key, octets)?;
             }
             Ok(collected)
         }
@@ -92,11 +82,7 @@ fn collect(http: &HttpRequest) -> Result<Collected<'_>, Refusal> {
     }
 }
 
-fn octets(field: &HeaderValue) -> &[u8] {
-    if field.raw_value.is_empty() { field.value.as_bytes() } else { &field.raw_value }
-}
-
-fn add<'w>(http: &HttpRequest, collected: &mut Collected<'w>, name: &'w str, value: &'w [u8]) -> Result<(), Refusal> {
+fn add<'w>(http: &Http<'_>, collected: &mut Collected<'w>, name: &'w str, value: &'w [u8]) -> Result<(), Refusal> {
     if name.starts_with(':') || name.eq_ignore_ascii_case("host") {
         return agree(http, name, value);
     }
@@ -113,12 +99,12 @@ fn add<'w>(http: &HttpRequest, collected: &mut Collected<'w>, name: &'w str, val
 }
 
 /// A pseudo header, or `host`, repeats a field of the message; it must not contradict it.
-fn agree(http: &HttpRequest, name: &str, value: &[u8]) -> Result<(), Refusal> {
+fn agree(http: &Http<'_>, name: &str, value: &[u8]) -> Result<(), Refusal> {
     let stated = match name {
-        ":method" => &http.method,
-        ":path" => &http.path,
+        ":method" => http.method,
+        ":path" => http.path,
         ":scheme" | ":protocol" => return Ok(()),
-        _ if name == ":authority" || name.eq_ignore_ascii_case("host") => &http.host,
+        _ if name == ":authority" || name.eq_ignore_ascii_case("host") => http.host,
         _ => return Err(refuse(Reason::AttributeConflict, "an unknown pseudo header")),
     };
     if stated.as_bytes() == value {

@@ -1,6 +1,6 @@
 //! The octets of a `CheckRequest` to those of a `CheckResponse`.
 
-use postern::dialect::ext_authz::{self, CheckRequest};
+use postern::dialect::ext_authz::{self, Check, CheckRequest};
 use postern::model::request::Request;
 use prost::Message;
 
@@ -8,12 +8,34 @@ use super::oracle;
 use super::world::{authorize, substitute};
 
 pub fn run(input: &[u8]) {
+    same(input);
     answer(input);
     // The same with tokens in place of their names; inside a message they would not have the right length.
     if let Ok(mut message) = CheckRequest::decode(input) {
         fill(&mut message);
         answer(&message.encode_to_vec());
     }
+}
+
+/// Reading the message where it lies and building it with prost come to the same.
+fn same(octets: &[u8]) {
+    let (read, built) = (ext_authz::read(octets), CheckRequest::decode(octets));
+    assert_eq!(read.is_ok(), built.is_ok(), "{:?}", built.err());
+    let (Ok(read), Ok(built)) = (read, built) else { return };
+    assert_eq!(content(&read), content(&Check::from(&built)));
+}
+
+/// All that is asked of a check, in words; of a map without its order. `None`: it is refused, and which of several faults
+/// is named first is a matter of that order.
+fn content(check: &Check<'_>) -> Option<String> {
+    let attributes = ext_authz::decode(check).ok()?;
+    let mut headers: Vec<_> = attributes.headers.iter().collect();
+    if attributes.headers.joined() {
+        headers.sort_unstable();
+    }
+    let postern::model::request::Attributes { method, scheme, host, target, address, certificate, .. } = &attributes;
+    let ignored = attributes.ignored_forwarding;
+    Some(format!("{method} {scheme:?} {host} {target} {address:?} {certificate:?} {headers:?} {ignored}"))
 }
 
 fn answer(octets: &[u8]) {

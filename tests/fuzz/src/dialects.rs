@@ -24,7 +24,7 @@ pub fn verdict(asked: &Asked) -> (String, Answer) {
     let mut joined: Vec<(String, Seen)> = Vec::new();
     for in_map in [false, true] {
         let check = asked.check_request(in_map);
-        let response = authorize(ext_authz::decode(&check));
+        let response = authorize(ext_authz::decode(&ext_authz::Check::from(&check)));
         let answer = oracle::over_grpc(&response);
         oracle::judge(&answer, &asked.host, &asked.target, &message);
         let seen = Seen::new(&response, answer);

@@ -14,7 +14,7 @@ const PAGE: &str = "https://sso.test/login?rd=";
 pub fn run(input: &[u8]) {
     let Some(asked) = Asked::parse(input) else { return };
     let check = asked.check_request(false);
-    let Verdict::Deny(denial) = authorize(ext_authz::decode(&check)).verdict else { return };
+    let Verdict::Deny(denial) = authorize(ext_authz::decode(&ext_authz::Check::from(&check))).verdict else { return };
     let navigation = navigates(&asked);
     assert!(!navigation || looks_like_a_browser(&asked), "{asked:#?}");
     let locations: Vec<&str> = denial

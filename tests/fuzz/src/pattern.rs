@@ -51,7 +51,9 @@ fn allows(snapshot: &postern::snapshot::Snapshot, asked: &Asked) -> bool {
     use postern::dialect::ext_authz;
     use postern::engine::walk::{Given, Walk, walk};
     let check = asked.check_request(false);
-    let request = postern::model::request::Request::parse(ext_authz::decode(&check).expect("attributes"));
+    let request = postern::model::request::Request::parse(
+        ext_authz::decode(&ext_authz::Check::from(&check)).expect("attributes"),
+    );
     let given = Given {
         decision_id: postern::model::decision::DecisionId(0),
         now: jiff::Timestamp::from_second(world::NOW).expect("a time"),
