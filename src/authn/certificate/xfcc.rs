@@ -1,4 +1,4 @@
-//! Envoy's `x-forwarded-client-cert`, strictly: one element, each key once, sound quoting (I8). More than one element
+//! Envoy's `x-forwarded-client-cert`, strictly: one element, each key once unless Envoy repeats it, sound quoting (I8). More than one element
 //! means that a proxy in front added its own, or that a client sent one; which of them counts only a person can say.
 
 use crate::authn::certificate::facts::CertificateError;
@@ -30,7 +30,7 @@ pub(super) fn parse(value: &str) -> Result<Facts, XfccError> {
     for pair in pairs(value)? {
         let (key, value) = pair?;
         let known = KEYS.iter().find(|known| key.eq_ignore_ascii_case(known)).ok_or(XfccError::Malformed)?;
-        if !matches!(*known, "URI" | "DNS") {
+        if !matches!(*known, "By" | "URI" | "DNS") {
             if seen.contains(known) {
                 return Err(XfccError::Twice(known));
             }
@@ -142,6 +142,12 @@ mod tests {
     }
 
     #[test]
+    fn a_proxy_with_several_names_of_its_own_writes_by_for_each() {
+        let facts = parse("By=spiffe://corp.test/a;By=spiffe://corp.test/b;URI=spiffe://corp.test/alice");
+        assert_eq!(facts.map(|facts| facts.uris), Ok(vec!["spiffe://corp.test/alice".to_owned()]));
+    }
+
+    #[test]
     fn the_certificate_itself_wins() {
         let leaf = Leaf::alice();
         let facts = Facts::from_der(&leaf.der).expect("a certificate");
@@ -172,7 +178,7 @@ mod tests {
             (format!(" {uri}"), XfccError::Malformed),
             ("URI=spiffe://corp.test/\u{e9}".to_owned(), XfccError::Malformed),
             ("URI=spiffe://corp.test/a\0".to_owned(), XfccError::Malformed),
-            (format!("By=a;By=b;{uri}"), XfccError::Twice("By")),
+            (format!("Hash={0};Hash={0};{uri}", "0".repeat(64)), XfccError::Twice("Hash")),
             (format!("Subject=\"\";subject=\"CN=x\";{uri}"), XfccError::Twice("Subject")),
             ("Cert=\"x\"".to_owned(), XfccError::Certificate(CertificateError::NotACertificate)),
         ] {
