@@ -123,7 +123,9 @@ impl Assertions {
     pub fn sign(&self, identity: &Identity, host: &str, now: Timestamp) -> Option<HeaderText> {
         let iat = now.as_second();
         let end = iat.checked_add(self.lifetime)?;
-        let scope = identity.scopes.join(" ");
+        // A scope with a space in it would be read as two others.
+        let parted = identity.scopes.iter().any(|scope| scope.contains(' '));
+        let scope = if parted { String::new() } else { identity.scopes.join(" ") };
         let claims = Claims {
             iss: &self.issuer,
             aud: self.audience.as_deref().unwrap_or(host),
@@ -267,6 +269,16 @@ mod tests {
         let set: Value = serde_json::from_str(assertions.jwks()).expect("JSON");
         assert_eq!(set["keys"].as_array().map(Vec::len), Some(2), "the key to come is published, too");
         assert!(!assertions.jwks().contains("\"d\""), "a private key is never published");
+    }
+
+    #[test]
+    fn a_scope_with_a_space_does_not_become_two() {
+        let alice = alice(vec![], None);
+        let claims = identity::Claims { scopes: vec!["read".into(), "x admin".into()], ..(*alice).clone() };
+        let identity = Identity::verified(claims).expect("an identity");
+        let assertions = assertions(None, vec![]);
+        let token = assertions.sign(&identity, "wiki.corp.test", at(NOW)).expect("an assertion");
+        assert_eq!(verified(&assertions, token.as_str()).get("scope"), None);
     }
 
     #[test]
