@@ -38,9 +38,9 @@ impl PathRegex {
         if !unanchored.starts_with(['/', '[', '.', '\\']) {
             return Err(PathRegexError::NoSlash(text.to_owned()));
         }
-        let compile = |fold: bool| {
-            RegexBuilder::new(&format!("^(?:{text})$")).case_insensitive(fold).size_limit(SIZE_LIMIT).build().map_err(
-                |error| match error {
+        let compile = |expression: &str, fold: bool| {
+            RegexBuilder::new(expression).case_insensitive(fold).size_limit(SIZE_LIMIT).build().map_err(|error| {
+                match error {
                     regex::Error::CompiledTooBig(_) => PathRegexError::TooLarge(text.to_owned()),
                     // The last line says what; the lines before it draw our wrapping.
                     other => {
@@ -48,10 +48,13 @@ impl PathRegex {
                         let what = said.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
                         PathRegexError::Syntax(text.to_owned(), what)
                     }
-                },
-            )
+                }
+            })
         };
-        Ok(PathRegex { text: text.to_owned(), exact: compile(false)?, folded: compile(true)? })
+        // Alone first: parentheses that close ours and open others, `/a)|(/b`, would go round the anchors.
+        compile(text, false)?;
+        let whole = format!("^(?:{text})$");
+        Ok(PathRegex { text: text.to_owned(), exact: compile(&whole, false)?, folded: compile(&whole, true)? })
     }
 
     /// Does it cover this reading?
@@ -118,6 +121,8 @@ mod tests {
     fn p16_bad_and_huge_expressions_are_refused() {
         assert!(matches!(PathRegex::parse("/a("), Err(PathRegexError::Syntax(..))));
         assert!(matches!(PathRegex::parse(r"/(a)\1"), Err(PathRegexError::Syntax(..))));
+        assert!(matches!(PathRegex::parse("/a)|(/b"), Err(PathRegexError::Syntax(..))));
+        assert!(matches!(PathRegex::parse("/a)|(?:/b"), Err(PathRegexError::Syntax(..))));
         assert!(matches!(PathRegex::parse("a/b"), Err(PathRegexError::NoSlash(..))));
         assert!(matches!(PathRegex::parse("/(a{1000}){1000}"), Err(PathRegexError::TooLarge(..))));
     }

@@ -64,7 +64,9 @@ impl Rename {
 
     /// Replace what the expression matches whole. The error says what is wrong with the expression.
     pub fn replace(expression: &str, by: &str, keep_others: bool) -> Result<Rename, String> {
-        let regex = RegexBuilder::new(&format!("^(?:{expression})$")).size_limit(REGEX_SIZE).build();
+        let compile = |expression: &str| RegexBuilder::new(expression).size_limit(REGEX_SIZE).build();
+        // Alone first: parentheses that close ours and open others, `a)|(b`, would go round the anchors.
+        let regex = compile(expression).and_then(|_| compile(&format!("^(?:{expression})$")));
         let regex = regex.map_err(|error| match error {
             regex::Error::CompiledTooBig(_) => "it becomes too large a program".to_owned(),
             // The last line says what; the lines before it draw our wrapping.
@@ -226,6 +228,7 @@ mod tests {
         let both = Rename::replace("(?P<a>.)(?P<b>.)", "${b}${a}", true).expect("an expression");
         expect(&renamed(both), json!(["xy", "xyz"]), &["yx", "xyz"]);
         assert!(Rename::replace("(", "x", false).is_err_and(|error| error.contains("unclosed group")));
+        assert!(Rename::replace("a)|(b", "x", false).is_err_and(|error| error.contains("unopened group")));
         assert!(Rename::replace("(?:\\pL{1000}){1000}", "x", false).is_err());
 
         let lowered = GroupClaim { lower_case: true, prefix: "Corp:".into(), ..plain() };
