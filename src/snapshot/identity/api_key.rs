@@ -17,6 +17,7 @@ use crate::config::load::Surroundings;
 use crate::config::tree;
 use crate::model::problem::Problem;
 use crate::model::problem::Problems;
+use crate::snapshot::identity::place::TAKEN;
 use crate::snapshot::network::NetworkNames;
 
 /// Build a source from its table and its file.
@@ -36,9 +37,6 @@ pub(super) fn source(
     let built = ApiKeySource::build(ApiKeySettings { source: name.clone(), places, hasher, keys });
     built.map_err(|error| problems.push(Problem::error(written.place.clone(), "", error.to_string()))).ok()
 }
-
-/// Fields that mean something already: a key in one of them would be lost, or would be somebody else's credential.
-const TAKEN: [&str; 4] = ["authorization", "proxy-authorization", "cookie", "host"];
 
 /// Where keys are looked for.
 pub(super) fn places(written: &tree::ApiKeys, problems: &mut Problems) -> Vec<TokenPlace> {
