@@ -157,6 +157,7 @@ impl Identities {
             return None;
         }
         if !self.qualified {
+            problems.0.extend(self.looks_qualified(written));
             return Some(Member { source: None, name: written.value.clone() });
         }
         let Some((source, name)) = written.split_once('/') else {
@@ -182,6 +183,17 @@ impl Identities {
                 None
             }
         }
+    }
+
+    /// With fewer than two issuers a name is taken as it stands, source and all: most likely nobody has it, and `not`
+    /// would let everybody in.
+    fn looks_qualified(&self, written: &At<String>) -> Option<Problem> {
+        let (source, name) = written.split_once('/')?;
+        let known = self.names.iter().any(|known| &**known == source);
+        let message =
+            format!("`{}` is one whole name here: sources are named only among several issuers", written.value);
+        let help = format!("write `{name}`, and `identity: {source}` beside it if the source matters");
+        known.then(|| Problem::warning(written.place.clone(), "", message).help(help))
     }
 
     /// A built source.

@@ -234,6 +234,10 @@ fn two_issuers_make_bare_names_an_error() {
     assert_eq!(with("'*/'"), ["6: an empty name matches nobody"]);
     let one = routes("{path: /, require: {groups: [a/b]}}");
     assert_eq!(problems(&one), Vec::<String>::new(), "with one issuer a slash is part of the name");
+    let meant = routes("{path: /, require: {not: {users: [people/root]}}}");
+    let (_, warnings) = built(&meant).expect("a good policy");
+    let warned: Vec<&str> = warnings.0.iter().map(|problem| problem.message.as_str()).collect();
+    assert_eq!(warned, ["`people/root` is one whole name here: sources are named only among several issuers"]);
 }
 
 #[test]
@@ -306,6 +310,9 @@ fn scopes_and_token_places_that_cannot_be_are_refused() {
         ("bearer", true),
         ("{header: X-Token}", true),
         ("{cookie: __Host-token}", true),
+        ("{header: Authorization}", false),
+        ("{header: cookie}", false),
+        ("{cookie: authorization}", true),
         ("{header: 'x y'}", false),
         ("{header: ''}", false),
         ("{header: 'x:'}", false),
