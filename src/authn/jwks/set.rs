@@ -123,6 +123,8 @@ impl KeySet {
     /// frugal issuer) stand in when no key has it. A token without a key id may be signed by any.
     pub(in crate::authn) fn fit(&self, kid: Option<&str>, algorithm: Algorithm) -> Fit<'_> {
         let named = kid.is_some_and(|kid| self.has(kid));
+        // What merely stands in does not make a key id known: the key of that id may still be fetched.
+        let known = named || kid.is_none();
         let mut found = false;
         let mut fitting = Vec::new();
         for key in &self.keys {
@@ -132,7 +134,7 @@ impl KeySet {
                 None => true,
             };
             if meant {
-                found = true;
+                found = known;
                 if fitting.len() < MAX_TRIED && key.algorithms().any(|own| own == algorithm) {
                     fitting.push(key);
                 }

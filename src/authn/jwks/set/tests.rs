@@ -71,5 +71,7 @@ fn a_key_id_picks_among_the_keys() {
     let mixed = set(&[key(ec, "a"), key(ec, "")]);
     assert_eq!(fit(&mixed, Some("a"), ec), Ok(vec![some("a")]));
     assert_eq!(fit(&mixed, Some("x"), ec), Ok(vec![None]));
+    assert_eq!(fit(&mixed, Some("x"), ed), Err("unknown"), "a key that stands in and cannot does not hide a rotation");
+    assert_eq!(fit(&mixed, None, ed), Err("other algorithm"));
     assert_eq!(fit(&set(&[]), None, ec), Err("unknown"));
 }
