@@ -73,7 +73,10 @@ impl Condition {
             Condition::Users(members) => facts.of_identity(|identity| members.name(identity, &identity.user)),
             Condition::Scopes(scopes) => facts.of_identity(|identity| scopes.granted_to(identity)),
             Condition::Source(sources) => facts.of_identity(|identity| sources.vouched_for(identity)),
-            Condition::Claim(test) => facts.of_identity(|identity| test.holds(identity)),
+            Condition::Claim(test) => match facts.principal.identity() {
+                Some(identity) if test.asks_for_unverified_mail(identity) => Truth::Unknown,
+                _ => facts.of_identity(|identity| test.holds(identity)),
+            },
             Condition::Network(test) => test.holds(facts.request.address),
             Condition::Header(test) => test.holds(facts.request.headers),
             Condition::Query(test) => test.holds(facts.request.query),

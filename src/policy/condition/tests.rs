@@ -72,3 +72,25 @@ fn a6_an_unknown_address_matches_no_network_either_way() {
         assert_eq!(holds(&test, &Principal::Anonymous, address).not() == Truth::True, want == Truth::False);
     }
 }
+
+#[test]
+fn i7_a_mail_address_that_nobody_verified_is_neither_here_nor_there() {
+    let test =
+        |wanted: &str| Condition::Claim(ClaimTest { path: ClaimPath::member("email"), values: vec![json!(wanted)] });
+    for (mail, verified, root, other) in [
+        (Some("root@corp.test"), true, Truth::True, Truth::False),
+        (Some("root@corp.test"), false, Truth::Unknown, Truth::Unknown),
+        (None, false, Truth::Unknown, Truth::Unknown),
+        (Some("mallory@corp.test"), true, Truth::Unknown, Truth::Unknown),
+    ] {
+        let mut claims = crate::model::identity::Claims {
+            email: mail.map(str::to_owned),
+            email_verified: verified,
+            ..(**identity("u", &[])).clone()
+        };
+        claims.raw.insert("email".to_owned(), json!("root@corp.test"));
+        let principal = Principal::Identified(Arc::new(Identity::verified(claims).expect("an identity")));
+        assert_eq!(holds(&test("root@corp.test"), &principal, ""), root, "{mail:?}");
+        assert_eq!(holds(&test("other@corp.test"), &principal, ""), other, "{mail:?}");
+    }
+}
