@@ -125,7 +125,7 @@ fn at(ahead: &AtomicI64) -> Timestamp {
 /// The source `people`: signed tokens, keys by discovery.
 pub(crate) fn people(provider: &Provider) -> String {
     format!(
-        "  people: {{jwt: {{issuer: {}, audience: https://api.test/jwt, algorithms: [ES256], insecure_key_url: true}}}}\n",
+        "  people: {{jwt: {{issuer: {}, audience: https://api.test/jwt, algorithms: [ES256], insecure_http: true, key_hosts: 127.0.0.1}}}}\n",
         provider.issuer()
     )
 }
