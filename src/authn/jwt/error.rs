@@ -84,6 +84,8 @@ pub enum TokenError {
     UnverifiedEmail,
     #[error("the user is taken from the mail address, which has not exactly one `@`")]
     OddEmail,
+    #[error("`sub` names another ServiceAccount than `kubernetes.io`")]
+    OtherServiceAccount,
     #[error("`sub` or the user name is empty, has space at an end, or holds control characters")]
     UnsoundName,
 }
@@ -123,6 +125,7 @@ impl TokenError {
             | TokenError::ClaimElsewhere(_)
             | TokenError::UnverifiedEmail
             | TokenError::OddEmail
+            | TokenError::OtherServiceAccount
             | TokenError::UnsoundName => Reason::TokenClaims,
         }
     }

@@ -1,6 +1,7 @@
 //! From the claims of a token to a user, groups, mail, name and scopes.
 
 mod group;
+mod service_account;
 
 use serde_json::Map;
 use serde_json::Value;
@@ -21,6 +22,8 @@ pub struct ClaimMapping {
     pub user_form: UserForm,
     /// Merged in this order.
     pub groups: Vec<GroupClaim>,
+    /// The tokens are of Kubernetes ServiceAccounts: each must say of which, and its groups come before the others.
+    pub service_accounts: bool,
     /// The mail address: one text.
     pub email: ClaimPath,
     /// Who vouches for it. An address that nobody vouches for is left out.
@@ -65,6 +68,7 @@ impl Default for ClaimMapping {
             user: ClaimPath::member("sub"),
             user_form: UserForm::default(),
             groups: vec![GroupClaim::plain(ClaimPath::member("groups"))],
+            service_accounts: false,
             email: ClaimPath::member("email"),
             email_proof: EmailProof::Claim(ClaimPath::member("email_verified")),
             name: ClaimPath::member("name"),
@@ -92,6 +96,9 @@ impl ClaimMapping {
             }
         }
         let mut groups = Vec::new();
+        if self.service_accounts {
+            groups.extend(service_account::groups(claims)?);
+        }
         for claim in &self.groups {
             claim.add(&mut groups, claims)?;
         }

@@ -16,11 +16,14 @@ pub enum Preset {
     Authelia,
     Okta,
     Google,
+    /// ServiceAccount tokens of a Kubernetes cluster.
+    Kubernetes,
 }
 
 impl Preset {
     /// Every preset.
-    pub const ALL: [Preset; 5] = [Preset::Keycloak, Preset::Entra, Preset::Authelia, Preset::Okta, Preset::Google];
+    pub const ALL: [Preset; 6] =
+        [Preset::Keycloak, Preset::Entra, Preset::Authelia, Preset::Okta, Preset::Google, Preset::Kubernetes];
 
     /// Read the name the configuration uses.
     pub fn parse(name: &str) -> Option<Preset> {
@@ -35,6 +38,7 @@ impl Preset {
             Preset::Authelia => "authelia",
             Preset::Okta => "okta",
             Preset::Google => "google",
+            Preset::Kubernetes => "kubernetes",
         }
     }
 
@@ -50,11 +54,13 @@ impl Preset {
             Preset::Authelia | Preset::Okta => ("preferred_username", vec![plain(&["groups"])]),
             // Google knows no user names; its addresses count only when verified.
             Preset::Google => ("email", vec![]),
+            Preset::Kubernetes => ("sub", vec![]),
         };
         let mapping = ClaimMapping { user: ClaimPath::member(user), groups, ..ClaimMapping::default() };
         match self {
             // An address in Entra is whatever an administrator of any tenant wrote there, unless this claim says more.
             Preset::Entra => ClaimMapping { email_proof: EmailProof::Claim(ClaimPath::member("xms_edov")), ..mapping },
+            Preset::Kubernetes => ClaimMapping { service_accounts: true, ..mapping },
             Preset::Keycloak | Preset::Authelia | Preset::Okta | Preset::Google => mapping,
         }
     }
@@ -64,14 +70,16 @@ impl Preset {
         match self {
             // Tokens under continuous access evaluation live for up to 28 hours.
             Preset::Entra => 29 * 3600,
-            Preset::Keycloak | Preset::Authelia | Preset::Okta | Preset::Google => DEFAULT_MAX_LIFETIME,
+            Preset::Keycloak | Preset::Authelia | Preset::Okta | Preset::Google | Preset::Kubernetes => {
+                DEFAULT_MAX_LIFETIME
+            }
         }
     }
 
     /// Hosts besides the issuer's on which this provider publishes its keys.
     pub fn key_hosts(self) -> &'static [&'static str] {
         match self {
-            Preset::Keycloak | Preset::Authelia | Preset::Okta => &[],
+            Preset::Keycloak | Preset::Authelia | Preset::Okta | Preset::Kubernetes => &[],
             // Version 1.0 issuers are on `sts.windows.net`.
             Preset::Entra => &["login.microsoftonline.com"],
             Preset::Google => &["www.googleapis.com"],
@@ -91,7 +99,7 @@ mod tests {
             for path in groups.iter().map(|group| &group.claim).chain([&user, &email, &name]) {
                 let claims = serde_json::json!({
                     "preferred_username": 1, "email": 1, "name": 1, "groups": 1, "roles": 1, "realm_access": {"roles": 1},
-                    "resource_access": 1,
+                    "resource_access": 1, "sub": 1,
                 });
                 let claims = claims.as_object().expect("object");
                 assert_eq!(path.lookup(claims), Some(&serde_json::json!(1)), "{path}");

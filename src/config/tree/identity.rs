@@ -154,4 +154,5 @@ pub enum Preset {
     Authelia,
     Okta,
     Google,
+    Kubernetes,
 }

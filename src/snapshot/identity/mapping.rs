@@ -61,6 +61,7 @@ pub(super) fn preset(preset: tree::Preset) -> Preset {
         tree::Preset::Authelia => Preset::Authelia,
         tree::Preset::Okta => Preset::Okta,
         tree::Preset::Google => Preset::Google,
+        tree::Preset::Kubernetes => Preset::Kubernetes,
     }
 }
 

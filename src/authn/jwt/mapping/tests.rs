@@ -167,3 +167,17 @@ fn keycloak_roles_of_realm_and_clients_are_groups() {
     let mapped = read(&Preset::Keycloak.mapping(), claims).expect("a mapping");
     assert_eq!(mapped.groups, ["/staff", "admin", "account:view-profile", "wiki:editor"]);
 }
+
+#[test]
+fn a_service_account_has_the_groups_that_its_api_server_gives_it() {
+    let mapping = Preset::Kubernetes.mapping();
+    let stated = json!({"namespace": "prod", "serviceaccount": {"name": "ci", "uid": "1"}, "pod": {"name": "ci-0"}});
+    let claims = |sub: &str| json!({"sub": sub, "kubernetes.io": stated, "groups": ["system:masters"]});
+    let mapped = read(&mapping, claims("system:serviceaccount:prod:ci")).expect("a mapping");
+    assert_eq!(mapped.user, "system:serviceaccount:prod:ci");
+    assert_eq!(mapped.groups, ["system:serviceaccounts", "system:serviceaccounts:prod"]);
+    assert_eq!(read(&mapping, claims("system:serviceaccount:dev:ci")), Err(Reason::TokenClaims));
+    let merged = ClaimMapping { groups: vec![GroupClaim::plain(path("groups"))], ..mapping };
+    let mapped = read(&merged, claims("system:serviceaccount:prod:ci")).expect("a mapping");
+    assert_eq!(mapped.groups.last().map(String::as_str), Some("system:masters"));
+}
