@@ -29,6 +29,8 @@ mod property;
 #[cfg(test)]
 mod proxy;
 #[cfg(test)]
+mod recipes;
+#[cfg(test)]
 mod rows;
 #[cfg(test)]
 mod server;
