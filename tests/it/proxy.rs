@@ -12,12 +12,14 @@
 //! | [`asked`] | how each proxy puts a request to Postern |
 //! | [`judged`] | every scenario through every dialect, in this process |
 //! | [`battery`] | every scenario through every proxy |
+//! | [`certificates`] | clients with certificates, and with those of others |
 //! | [`pod`] | the sidecar manifest carries what is tested here |
 //! | [`direct`] | a client that asks Postern by itself |
 //! | [`outage`] | the same proxies when Postern is dead, silent or at a loss |
 
 pub(crate) mod asked;
 mod battery;
+mod certificates;
 pub(crate) mod client;
 mod direct;
 pub(crate) mod edge;

@@ -64,10 +64,28 @@ impl Edge {
         postern: &Postern,
         upstream: &Upstream,
     ) -> Option<Edge> {
+        let ready = |port: u16| {
+            let id = format!("ready-{port}");
+            let request = format!("GET /public/ready HTTP/1.1\r\nHost: app.example.test\r\n{SCENARIO}: {id}\r\n\r\n");
+            client::send(port, request.as_bytes()).is_ok_and(|reply| reply.status == 200)
+                && !upstream.take(&id).is_empty()
+        };
+        Edge::start_with(proxy, setup, edits, postern, upstream, &ready)
+    }
+
+    /// The same for a proxy that such a request does not go through: `ready` makes one, to this port.
+    pub(crate) fn start_with(
+        proxy: Proxy,
+        setup: Setup,
+        edits: &[Edit],
+        postern: &Postern,
+        upstream: &Upstream,
+        ready: &dyn Fn(u16) -> bool,
+    ) -> Option<Edge> {
         let binary = parts::find(proxy)?;
         let mut last = String::new();
         for _ in 0..2 {
-            match Edge::try_start(proxy, setup, edits, &binary, postern, upstream) {
+            match Edge::try_start(proxy, setup, edits, &binary, (postern, upstream), ready) {
                 Ok(edge) => return Some(edge),
                 // Somebody else took the port between our look and the proxy's bind: once more, with another.
                 Err(log) if log.to_lowercase().contains("in use") => last = log,
@@ -82,8 +100,8 @@ impl Edge {
         setup: Setup,
         edits: &[Edit],
         binary: &Path,
-        postern: &Postern,
-        upstream: &Upstream,
+        (postern, upstream): (&Postern, &Upstream),
+        ready: &dyn Fn(u16) -> bool,
     ) -> Result<Edge, String> {
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a scratch folder");
         let port = ports::free();
@@ -92,12 +110,7 @@ impl Edge {
         let config = copy(&files(proxy, setup), &table, folder.path());
         let mut command = command(proxy, binary, &config, folder.path());
         let mut process = Process::start(&format!("{proxy:?}"), &mut command, &folder.path().join("log"));
-        let ready = process.try_wait_until("answer to a public request", || {
-            let id = format!("ready-{port}");
-            let request = format!("GET /public/ready HTTP/1.1\r\nHost: app.example.test\r\n{SCENARIO}: {id}\r\n\r\n");
-            client::send(port, request.as_bytes()).is_ok_and(|reply| reply.status == 200)
-                && !upstream.take(&id).is_empty()
-        });
+        let ready = process.try_wait_until("answer to a public request", || ready(port));
         match ready {
             Ok(()) => Ok(Edge { port, process, _folder: folder }),
             Err(why) => Err(format!("{why}\n{}", process.log())),
