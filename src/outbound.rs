@@ -48,6 +48,8 @@ impl Default for Limits {
 pub enum OutboundError {
     #[error("the HTTP client cannot be built")]
     Build(#[source] reqwest::Error),
+    #[error("there is no certificate in it")]
+    NoCertificates,
     #[error("`{0}` is not an https URL")]
     NotHttps(String),
     #[error("a URL with a user name or password is not fetched")]
@@ -114,9 +116,20 @@ impl Client {
         }
     }
 
+    /// A client that trusts these certificate authorities (PEM) and no other, for a server with an authority of its own.
+    pub fn trusting(authorities: &[u8]) -> Result<Client, OutboundError> {
+        install_crypto();
+        let roots = reqwest::Certificate::from_pem_bundle(authorities).map_err(OutboundError::Build)?;
+        if roots.is_empty() {
+            return Err(OutboundError::NoCertificates);
+        }
+        let builder = || builder(&Settings::default(), true).map(|builder| builder.tls_certs_only(roots.clone()));
+        Client::build(builder()?.dns_resolver(reach::PublicOnly), builder()?, true)
+    }
+
     /// Fetch one URL whole. Only status 200 is an answer.
-    pub async fn get(&self, url: &Url, limits: &Limits) -> Result<Bytes, OutboundError> {
-        match self.ask(url, Asked::Get, HeaderMap::new(), limits).await? {
+    pub async fn get(&self, url: &Url, headers: HeaderMap, limits: &Limits) -> Result<Bytes, OutboundError> {
+        match self.ask(url, Asked::Get, headers, limits).await? {
             Reply { status: StatusCode::OK, body } => Ok(body),
             Reply { status, .. } => Err(OutboundError::Status { url: url.to_string(), status: status.as_u16() }),
         }
@@ -173,7 +186,14 @@ impl Client {
 
     fn with_system_roots(settings: &Settings, has_roots: bool) -> Result<Client, OutboundError> {
         let public = builder(settings, has_roots)?.dns_resolver(reach::PublicOnly);
-        let any = builder(settings, has_roots)?;
+        Client::build(public, builder(settings, has_roots)?, has_roots)
+    }
+
+    fn build(
+        public: reqwest::ClientBuilder,
+        any: reqwest::ClientBuilder,
+        has_roots: bool,
+    ) -> Result<Client, OutboundError> {
         Ok(Client {
             public: public.build().map_err(OutboundError::Build)?,
             any: any.build().map_err(OutboundError::Build)?,

@@ -1,5 +1,6 @@
 //! The keys of one issuer: a file's, a secret, or a set that is fetched and kept fresh.
 
+mod bearer;
 mod cache;
 mod discovery;
 mod kept;
@@ -23,6 +24,7 @@ use crate::model::key_status::KeyStatus;
 use crate::storage::Storage;
 use remote::Remote;
 
+pub use bearer::Bearer;
 pub use cache::Times;
 pub use key::Key;
 pub(in crate::authn) use key::MAX_KID;

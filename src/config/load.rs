@@ -31,6 +31,7 @@ pub use crate::config::load::draft::Draft;
 pub use crate::config::load::surroundings::Surroundings;
 pub use crate::config::load::world::Machine;
 pub use crate::config::load::world::Pretend;
+pub use crate::config::load::world::Reader;
 pub use crate::config::load::world::World;
 
 /// The longest policy file, in octets.

@@ -33,7 +33,7 @@ fn answer(head: &str, body: &[u8]) -> Vec<u8> {
 }
 
 async fn get(url: &Url, limits: &Limits) -> Result<Bytes, OutboundError> {
-    Client::new(&Settings::default()).expect("client").get(url, limits).await
+    Client::new(&Settings::default()).expect("client").get(url, HeaderMap::new(), limits).await
 }
 
 #[tokio::test]

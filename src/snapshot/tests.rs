@@ -45,6 +45,11 @@ fn routes(routes: &str) -> String {
     format!("{IDENTITY}hosts: {{h.test: {{routes: [{routes}]}}}}\n")
 }
 
+/// A source whose keys are fetched like this.
+fn fetched(how: &str) -> String {
+    format!("identity: {{p: {{jwt: {{issuer: https://s.test, audience: a, {how}}}}}}}\n")
+}
+
 fn claims(claims: &str) -> String {
     format!("identity: {{p: {{jwt: {{issuer: https://s.test, audience: a, claims: {{{claims}}}}}}}}}\n")
 }
@@ -52,6 +57,16 @@ fn claims(claims: &str) -> String {
 #[test]
 fn every_mistake_is_said_at_its_line() {
     for (text, want) in [
+        (fetched("ca_file: key.txt"), "2: `key.txt` cannot be used: there is no certificate in it"),
+        (fetched("jwks_file: k, fetch_token: {file: t}"), "2: `fetch_token` says nothing here: the keys of this source are not fetched"),
+        (
+            fetched("jwks_url: https://keys.test/k, fetch_token: {file: t}"),
+            "2: the token to fetch with is for `https://s.test` alone, over https, and the keys are elsewhere",
+        ),
+        (
+            fetched("jwks_url: http://s.test/k, insecure_http: true, fetch_token: {file: t}"),
+            "2: the token to fetch with is for `https://s.test` alone, over https, and the keys are elsewhere",
+        ),
         (routes("{path: /a}"), "3: route `/a` lets nobody in"),
         (routes("{path: /a, public: false}"), "3: route `/a` lets nobody in"),
         (

@@ -18,7 +18,8 @@ fn every_policy_in_the_documents_is_good() {
             let world = Pretend::new()
                 .file("policy.yaml", policy)
                 .variable("API_LITELLM_ALLOWLIST", "192.0.2.0/24")
-                .variable("INTROSPECTION_SECRET", "hunter2");
+                .variable("INTROSPECTION_SECRET", "hunter2")
+                .file("/var/run/secrets/kubernetes.io/serviceaccount/ca.crt", authority());
             let loaded = LoadedPolicy::read(Path::new("policy.yaml"), &world);
             let report = match &loaded {
                 Ok(policy) => &policy.warnings,
@@ -114,6 +115,12 @@ fn every_row_of_the_threat_model_names_tests_that_exist() {
         found.push(row.to_owned());
     }
     assert_eq!(found, wanted);
+}
+
+/// A certificate authority.
+fn authority() -> String {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    rcgen::CertificateParams::default().self_signed(&key).expect("a certificate").pem()
 }
 
 /// The name of every test.

@@ -91,7 +91,7 @@ fn examples() -> Vec<(String, String)> {
 
 /// The example with keys of ours in the place of the provider's.
 fn engine(policy: &str, issuer: &Issuer) -> Engine {
-    const OF_FETCHING: [&str; 3] = ["key_hosts:", "ca_file:", "fetch_token:"];
+    const OF_FETCHING: [&str; 4] = ["jwks_url:", "key_hosts:", "ca_file:", "fetch_token:"];
     let mut text = String::new();
     for line in policy.lines().filter(|line| !OF_FETCHING.iter().any(|key| line.trim_start().starts_with(key))) {
         text.push_str(&format!("{line}\n"));

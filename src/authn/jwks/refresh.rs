@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use jiff::Timestamp;
 use tracing::info;
 use tracing::warn;
 use url::Url;
 
 use crate::authn::jwks::Keys;
+use crate::authn::jwks::bearer::BearerError;
 use crate::authn::jwks::cache::Step;
 use crate::authn::jwks::discovery;
 use crate::authn::jwks::discovery::DiscoveryError;
@@ -30,6 +32,8 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 /// Why one fetch gave no key set.
 #[derive(Debug, thiserror::Error)]
 enum FetchError {
+    #[error(transparent)]
+    Bearer(#[from] BearerError),
     #[error(transparent)]
     Outbound(#[from] OutboundError),
     #[error(transparent)]
@@ -60,7 +64,7 @@ pub async fn run(
                     }
                 }
                 Step::Fetch => {
-                    let outcome = fetch(&keys, remote, &client).await;
+                    let outcome = fetch(&keys, remote, remote.client().unwrap_or(&client)).await;
                     report(&keys, &outcome);
                     let (document, outcome) = match outcome {
                         Ok((set, document)) => (Some(document), Ok(set)),
@@ -105,12 +109,20 @@ async fn fetch(keys: &Keys, remote: &Remote, client: &Client) -> Result<(KeySet,
     let location: Url = match remote.endpoint() {
         Endpoint::JwksUrl(url) => url.clone(),
         Endpoint::Discover(url) => {
-            let document = client.get(url, &remote.limits(url)).await?;
+            let document = get(remote, client, url).await?;
             discovery::jwks_uri(&document, keys.issuer(), url, |host| remote.may_lead_to(host))?
         }
     };
-    let document = client.get(&location, &remote.limits(&location)).await?;
+    let document = get(remote, client, &location).await?;
     Ok((KeySet::parse(&document)?, document))
+}
+
+async fn get(remote: &Remote, client: &Client, url: &Url) -> Result<Bytes, FetchError> {
+    let headers = match remote.bearer(url) {
+        Some(bearer) => bearer.headers().await?,
+        None => HeaderMap::new(),
+    };
+    Ok(client.get(url, headers, &remote.limits(url)).await?)
 }
 
 fn report(keys: &Keys, outcome: &Result<(KeySet, Bytes), FetchError>) {

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use url::Host;
 use url::Url;
 
+use crate::authn::jwks::bearer::Bearer;
 use crate::authn::jwks::cache::Ask;
 use crate::authn::jwks::cache::Cache;
 use crate::authn::jwks::cache::Held;
@@ -26,6 +27,7 @@ use crate::authn::jwks::discovery;
 use crate::authn::jwks::set::KeySet;
 use crate::authn::jwt::Algorithm;
 use crate::model::key_status::KeyStatus;
+use crate::outbound::Client;
 use crate::outbound::Limits;
 use crate::outbound::Reach;
 use crate::outbound::is_public;
@@ -51,6 +53,10 @@ pub struct RemoteSettings {
     pub algorithms: Vec<Algorithm>,
     /// The intervals of the life-cycle.
     pub times: Times,
+    /// The client to fetch with, where it is not everybody's: an issuer with a certificate authority of its own.
+    pub client: Option<Client>,
+    /// The token to fetch with. It is shown to the issuer's own host alone, and never over `http:`.
+    pub bearer: Option<Bearer>,
 }
 
 impl RemoteSettings {
@@ -65,6 +71,8 @@ impl RemoteSettings {
             insecure_http: false,
             algorithms: vec![],
             times: Times::default(),
+            client: None,
+            bearer: None,
         }
     }
 }
@@ -80,6 +88,8 @@ pub enum EndpointError {
     Credentials,
     #[error("`{0}` is in a private network")]
     Private(String),
+    #[error("the token to fetch with is for `{0}` alone, over https, and the keys are elsewhere")]
+    NotForBearer(String),
 }
 
 /// Where keys are found.
@@ -110,6 +120,10 @@ struct Finish {
 
 pub(super) struct Remote {
     endpoint: Endpoint,
+    client: Option<Client>,
+    bearer: Option<Bearer>,
+    /// Scheme, host and port that may see the bearer.
+    own: Option<url::Origin>,
     insecure_http: bool,
     key_hosts: Vec<String>,
     known_hosts: Vec<String>,
@@ -129,8 +143,17 @@ impl Remote {
             Some(url) => Endpoint::JwksUrl(reachable(url, &settings)?),
             None => Endpoint::Discover(reachable(&discovery::location(&settings.issuer), &settings)?),
         };
+        // An issuer that is no URL (it may be any text beside a `jwks_url`) has no host of its own.
+        let own = Url::parse(&settings.issuer).ok().filter(|url| url.scheme() == "https").map(|url| url.origin());
+        let (Endpoint::Discover(asked) | Endpoint::JwksUrl(asked)) = &endpoint;
+        if settings.bearer.is_some() && own.as_ref() != Some(&asked.origin()) {
+            return Err(EndpointError::NotForBearer(settings.issuer));
+        }
         Ok(Remote {
             endpoint,
+            client: settings.client,
+            bearer: settings.bearer,
+            own,
             insecure_http: settings.insecure_http,
             key_hosts: settings.key_hosts,
             known_hosts: settings.known_hosts,
@@ -152,6 +175,16 @@ impl Remote {
         match &self.endpoint {
             Endpoint::Discover(url) | Endpoint::JwksUrl(url) => url.as_str(),
         }
+    }
+
+    /// The client to fetch with, if this issuer has one of its own.
+    pub(super) fn client(&self) -> Option<&Client> {
+        self.client.as_ref()
+    }
+
+    /// The token to fetch this with: nobody but the issuer itself sees it.
+    pub(super) fn bearer(&self, url: &Url) -> Option<&Bearer> {
+        self.bearer.as_ref().filter(|_| self.own.as_ref() == Some(&url.origin()))
     }
 
     pub(super) fn max_stale(&self) -> SignedDuration {

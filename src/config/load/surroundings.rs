@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::config::at::At;
+use crate::config::load::Reader;
 use crate::config::load::unreadable;
 use crate::config::load::world::World;
 use crate::config::tree::SecretRef;
@@ -34,6 +35,11 @@ impl<'w> Surroundings<'w> {
         self.world
             .read(&path, MAX_FILE)
             .map_err(|error| Problem::error(at.place.clone(), "", unreadable("file", &path, &error, MAX_FILE)))
+    }
+
+    /// What reads a file again whenever it is called: for a token that somebody else renews. A reload does not watch it.
+    pub fn reader(&self, at: &At<String>) -> Reader {
+        self.world.reader(&self.folder.join(&at.value), MAX_FILE)
     }
 
     /// A file of UTF-8 text, with the name to call it by.

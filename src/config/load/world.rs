@@ -9,6 +9,10 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Reads one file.
+pub type Reader = Arc<dyn Fn() -> io::Result<Vec<u8>> + Send + Sync>;
 
 /// Files and environment variables.
 pub trait World {
@@ -17,6 +21,9 @@ pub trait World {
 
     /// The paths of what lies in a folder, in any order; [`io::ErrorKind::NotADirectory`] for a file.
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>>;
+
+    /// What reads a file again whenever it is called, after the load, too. Other errors as for [`World::read`].
+    fn reader(&self, path: &Path, limit: usize) -> Reader;
 
     /// An environment variable.
     fn env(&self, name: &str) -> Option<OsString>;
@@ -38,6 +45,11 @@ impl World for Machine {
 
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
         fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect()
+    }
+
+    fn reader(&self, path: &Path, limit: usize) -> Reader {
+        let path = path.to_owned();
+        Arc::new(move || Machine.read(&path, limit))
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
@@ -106,6 +118,11 @@ impl World for Pretend {
             return Err(io::ErrorKind::NotFound.into());
         }
         Ok(self.files.keys().filter(|file| file.parent() == Some(folder)).cloned().collect())
+    }
+
+    fn reader(&self, path: &Path, limit: usize) -> Reader {
+        let (world, path) = (self.clone(), path.to_owned());
+        Arc::new(move || world.read(&path, limit))
     }
 
     fn env(&self, name: &str) -> Option<OsString> {

@@ -100,6 +100,12 @@ pub struct Jwt {
     /// How long keys are used while no newer ones can be fetched. Default: `24h`.
     #[serde(default)]
     pub max_stale: Option<At<String>>,
+    /// Certificate authorities (PEM) of the server that the keys are fetched from. No other is trusted for it.
+    #[serde(default)]
+    pub ca_file: Option<At<String>>,
+    /// A token to fetch the keys with, shown to the issuer's own host alone.
+    #[serde(default)]
+    pub fetch_token: Option<At<FetchToken>>,
     /// Fetch keys over `http://`.
     #[serde(default)]
     pub insecure_http: bool,
@@ -131,6 +137,14 @@ pub struct SecretRef {
     /// An environment variable holding the secret.
     #[serde(default)]
     pub env: Option<At<String>>,
+}
+
+/// A token in a file that somebody else renews: `{file: /var/run/secrets/token}`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FetchToken {
+    /// The file. It is read again for every fetch.
+    pub file: At<String>,
 }
 
 /// Where a token stands.

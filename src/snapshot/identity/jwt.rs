@@ -6,6 +6,7 @@ use jiff::SignedDuration;
 use url::Url;
 
 use crate::authn::TokenPlace;
+use crate::authn::jwks::Bearer;
 use crate::authn::jwks::EndpointError;
 use crate::authn::jwks::KeySet;
 use crate::authn::jwks::Keys;
@@ -25,6 +26,7 @@ use crate::config::tree;
 use crate::model::problem::Place;
 use crate::model::problem::Problem;
 use crate::model::problem::Problems;
+use crate::outbound::Client;
 use crate::snapshot::duration;
 use crate::snapshot::identity::mapping;
 
@@ -193,6 +195,8 @@ fn keys(
         insecure_http: jwt.insecure_http,
         algorithms: algorithms.to_vec(),
         times: times(jwt, problems),
+        client: own_client(jwt, surroundings, problems),
+        bearer: jwt.fetch_token.as_ref().map(|token| Bearer::new(surroundings.reader(&token.file))),
     });
     let place = jwt.jwks_url.as_ref().map_or(&jwt.issuer.place, |url| &url.place);
     let problem = |error: EndpointError| {
@@ -200,10 +204,24 @@ fn keys(
         match error {
             EndpointError::Private(host) => problem.help(format!("if that is meant, write `key_hosts: [\"{host}\"]`")),
             EndpointError::NotHttps(_) => problem.help("write https, or `insecure_http: true` for a test"),
+            EndpointError::NotForBearer(_) => problem.help("remove `fetch_token`, or fetch from the issuer"),
             EndpointError::NotAUrl(_) | EndpointError::Credentials => problem,
         }
     };
     remote.map_err(|error| problems.push(problem(error))).ok()
+}
+
+/// The client for a server with certificate authorities of its own.
+fn own_client(jwt: &tree::Jwt, surroundings: &Surroundings<'_>, problems: &mut Problems) -> Option<Client> {
+    let file = jwt.ca_file.as_ref()?;
+    let built = surroundings.file(file).and_then(|authorities| {
+        let unfit = |error| {
+            let message = format!("`{}` cannot be used: {error}", file.value);
+            Problem::error(file.place.clone(), "", message).help("name a PEM file of CA certificates")
+        };
+        Client::trusting(&authorities).map_err(unfit)
+    });
+    built.map_err(|problem| problems.push(problem)).ok()
 }
 
 /// The hosts vouched for, as they stand in a URL.
@@ -244,6 +262,8 @@ fn nothing_is_fetched(jwt: &tree::Jwt, problems: &mut Problems) {
         ("key_hosts", jwt.key_hosts.as_ref().map(|at| &at.place)),
         ("refresh", jwt.refresh.as_ref().map(|at| &at.place)),
         ("max_stale", jwt.max_stale.as_ref().map(|at| &at.place)),
+        ("ca_file", jwt.ca_file.as_ref().map(|at| &at.place)),
+        ("fetch_token", jwt.fetch_token.as_ref().map(|at| &at.place)),
     ];
     for (key, place) in written.into_iter().filter_map(|(key, place)| Some((key, place?))) {
         let message = format!("`{key}` says nothing here: the keys of this source are not fetched");

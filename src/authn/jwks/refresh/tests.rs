@@ -2,6 +2,7 @@
 
 mod hostile;
 mod kept;
+mod own;
 
 use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
