@@ -1,5 +1,6 @@
 //! An issuer for tests: it makes keys at run time, publishes them, and signs whatever it is told to, sound or not.
 
+pub(crate) mod cluster;
 pub(crate) mod provider;
 
 use std::sync::Arc;

@@ -1,3 +1,4 @@
+mod cluster;
 mod provider;
 
 use std::path::Path;
