@@ -85,6 +85,12 @@ impl Keys {
         self.as_remote().is_some()
     }
 
+    /// Has no fetch of them ended yet, well or badly?
+    pub fn is_untried(&self) -> bool {
+        let status = self.status();
+        status.is_fetched && status.good_fetches == 0 && status.failed_fetches == 0
+    }
+
     /// The set of keys that never change.
     pub(in crate::authn) fn fixed_set(&self) -> Option<&KeySet> {
         match &self.origin {

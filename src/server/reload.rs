@@ -84,7 +84,7 @@ where
             return false;
         }
         if tokio::time::timeout(KEYS_WITHIN, self.keys_of(&old, &new)).await.is_err() {
-            warn!(seconds = KEYS_WITHIN.as_secs(), "the new policy comes without keys that the old one has");
+            warn!(seconds = KEYS_WITHIN.as_secs(), "the new policy comes before all its keys could be fetched");
         }
         if new.listen != old.listen {
             warn!("the listeners keep their addresses until a restart");
@@ -97,14 +97,15 @@ where
         true
     }
 
-    /// Until the new policy lacks no keys but those that the old one lacks, too.
+    /// Until the new policy lacks no keys but those that the old one lacks, too, and has tried to fetch the others: a
+    /// reload is how an operator has withdrawn keys forgotten at once.
     async fn keys_of(&self, old: &Snapshot, new: &Snapshot) {
         let held = |snapshot: &Snapshot, source: &str, now| {
             snapshot.keys.iter().any(|keys| **keys.source() == *source && keys.current(now).is_some())
         };
         loop {
             let now = (self.now)();
-            let lacking = new.keys.iter().filter(|keys| keys.current(now).is_none());
+            let lacking = new.keys.iter().filter(|keys| keys.current(now).is_none() || keys.is_untried());
             if !lacking.map(|keys| keys.source()).any(|source| held(old, source, now)) {
                 return;
             }

@@ -201,10 +201,15 @@ impl Remote {
         let _where_it_is_kept = self.storage.get_or_init(|| Arc::clone(storage));
     }
 
-    /// Keys of the same issuer that were fetched from the same address: use them until newer ones are fetched.
+    /// Keys of the same issuer that were fetched from the same address within the same bounds: use them until newer ones
+    /// are fetched. A host that is not vouched for any more may have been the one they came from.
     pub(super) fn take_over(&self, other: &Remote) {
         let held = other.cache().held();
-        if let Some(held) = held.filter(|_| self.address() == other.address()) {
+        let same = self.address() == other.address()
+            && self.insecure_http == other.insecure_http
+            && self.key_hosts == other.key_hosts
+            && self.known_hosts == other.known_hosts;
+        if let Some(held) = held.filter(|_| same) {
             self.restored(held.set.clone(), held.fetched);
         }
     }

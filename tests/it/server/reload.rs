@@ -80,6 +80,54 @@ async fn an_issuer_that_is_down_delays_a_policy_and_does_not_stop_it() {
     assert_eq!(engine.snapshot().obstacles(clock::now()).len(), 1);
 }
 
+/// An issuer that says its keys once and is gone.
+fn issuer_that_goes_away() -> (u16, std::thread::JoinHandle<()>) {
+    use std::io::Read;
+    use std::io::Write;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let port = listener.local_addr().expect("an address").port();
+    let answering = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let _request = stream.read(&mut [0; 4096]).expect("a request");
+        let keys = Issuer::new("k1").jwks();
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{keys}", keys.len());
+        stream.write_all(answer.as_bytes()).expect("an answer");
+    });
+    (port, answering)
+}
+
+/// Whoever revokes an API key while the issuer is down does not lock out everybody who has a token.
+#[tokio::test]
+async fn a_new_policy_takes_over_the_keys_of_an_issuer_that_is_down() {
+    let (port, answering) = issuer_that_goes_away();
+    let policy = |path: &str, more: &str| {
+        snapshot(&format!(
+            "identity: {{people: {{jwt: {{issuer: 'https://sso.test', audience: app, insecure_http: true,\
+             jwks_url: 'http://127.0.0.1:{port}/keys', key_hosts: [127.0.0.1{more}]}}}}}}\n\
+             hosts: {{app.test: {{routes: [{{path: {path}, require: {{authenticated: true}}}}]}}}}\n"
+        ))
+    };
+    let engine = Arc::new(Engine::new(Arc::new(policy("/a", "")), Arc::new(Telemetry::new().expect("telemetry"))));
+    let mut queue = vec![Ok(policy("/b", "")), Ok(policy("/b", ", keys.test"))].into_iter();
+    let load = move || queue.next().expect("a policy");
+    let mut reload = Reload::start(Arc::clone(&engine), load, clock::now).expect("a start");
+    while !engine.snapshot().obstacles(clock::now()).is_empty() {
+        tokio::task::yield_now().await;
+    }
+    answering.join().expect("answered");
+    let fetched = engine.snapshot().key_statuses()[0].fetched_at;
+    assert!(reload.reload().await);
+    assert_eq!(engine.snapshot().obstacles(clock::now()), [""; 0]);
+    let status = engine.snapshot().key_statuses().remove(0);
+    assert_eq!(
+        (status.fetched_at, status.failed_fetches),
+        (fetched, 1),
+        "as old as they are, and newer ones were tried"
+    );
+    assert!(reload.reload().await);
+    assert_eq!(engine.snapshot().obstacles(clock::now()).len(), 1, "keys of other bounds are fetched anew");
+}
+
 /// A running `postern serve` with a key file beside its policy.
 struct Served {
     folder: tempfile::TempDir,

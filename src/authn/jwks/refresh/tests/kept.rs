@@ -124,6 +124,8 @@ fn a_new_policy_takes_over_the_keys_of_the_same_issuer_and_address() {
         (build(RemoteSettings { source: "users".into(), ..settings() }), true),
         (build(RemoteSettings::new("people", "https://other.test")), false),
         (build(RemoteSettings { jwks_url: Some("https://sso.test/keys".into()), ..settings() }), false),
+        (build(RemoteSettings { key_hosts: vec!["keys.test".into()], ..settings() }), false),
+        (build(RemoteSettings { insecure_http: true, ..settings() }), false),
         (build(RemoteSettings { algorithms: vec![Algorithm::Rs256], ..settings() }), false),
         (Keys::fixed("people", "https://sso.test", Signer::new(Algorithm::EdDsa).set("two")), false),
     ] {
