@@ -20,6 +20,10 @@ pub fn run(input: &[u8]) {
 /// Reading the message where it lies and building it with prost come to the same.
 fn same(octets: &[u8]) {
     let (read, built) = (ext_authz::read(octets), CheckRequest::decode(octets));
+    // Of a map, prost takes a number for the length of an entry; we do not.
+    if read.as_ref().is_err_and(|refusal| refusal.detail.ends_with("is of another kind than its message says")) {
+        return;
+    }
     assert_eq!(read.is_ok(), built.is_ok(), "{:?}", built.err());
     let (Ok(read), Ok(built)) = (read, built) else { return };
     assert_eq!(content(&read), content(&Check::from(&built)));

@@ -3,12 +3,17 @@
 use proptest::prelude::*;
 use prost::Message;
 
+use super::wire::WireError;
 use super::*;
 
 /// Both readings agree. Says whether they took it for a message.
 pub(super) fn agree(octets: &[u8]) -> bool {
     let built = CheckRequest::decode(octets);
     let read = Check::read(octets);
+    // Of a map, prost takes a number for the length of an entry; we do not.
+    if matches!(read, Err(WireError::OtherKind(3 | 10))) {
+        return false;
+    }
     assert_eq!(read.is_ok(), built.is_ok(), "{:?} {:?} {}", read.err(), built.err(), octets.escape_ascii());
     let (Ok(mut read), Ok(built)) = (read, built) else { return false };
     if let Some(http) = &mut read.http {
@@ -67,6 +72,14 @@ fn repeated_values_and_messages_are_merged() {
     ] {
         assert!(agree(&source(&content)), "{}", content.escape_ascii());
     }
+}
+
+#[test]
+fn an_entry_of_a_map_is_a_message() {
+    let number = [field(10, 0), octets(1, b"a").len().to_le_bytes()[..1].to_vec(), octets(1, b"a")].concat();
+    let message = octets(1, &number);
+    assert!(CheckRequest::decode(&*message).is_ok(), "prost has become strict: then so may the comparison");
+    assert_eq!(Check::read(&message).err(), Some(WireError::OtherKind(10)));
 }
 
 #[test]
