@@ -91,12 +91,15 @@ impl Engine {
         let decision_id = self.next_id(now);
         let mut given = Given { decision_id, now, answers: Answers::none(), assumed: None };
         let patience = deadline.map_or(WAIT_WITHOUT_DEADLINE, |deadline| deadline / 2);
+        let mut until = None;
         let walked = loop {
             match walk::walk(&snapshot, &request, &given, &mut Silent) {
                 Walk::Done(walked) => break walked,
                 Walk::Needs(need) => {
                     let source = need.source.clone();
-                    let answer = wait(need, patience.saturating_sub(started.elapsed()), now).await;
+                    // All waits together end then; the first one begins with the walk all but done.
+                    let until = *until.get_or_insert_with(|| clock::after(patience));
+                    let answer = wait(need, until, now).await;
                     if !given.answers.keep(source, answer) {
                         let detail = "an identity source asks for ever".to_owned();
                         let refusal = Refusal { dialect: request.dialect, reason: Reason::Internal, detail };
@@ -165,8 +168,8 @@ impl Engine {
     }
 }
 
-async fn wait(need: Need, patience: Duration, now: jiff::Timestamp) -> Answer {
-    tokio::time::timeout(patience, need.answer(now)).await.unwrap_or(Answer::Late)
+async fn wait(need: Need, until: tokio::time::Instant, now: jiff::Timestamp) -> Answer {
+    tokio::time::timeout_at(until, need.answer(now)).await.unwrap_or(Answer::Late)
 }
 
 fn status(verdict: &Verdict) -> u16 {
