@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::model::claim_path::ClaimPath;
 use crate::model::reason::Reason;
 
 /// A proven identity. The only way to one is [`Identity::verified`], called by the sources in `authn`
@@ -44,6 +45,15 @@ impl Identity {
     pub fn verified(claims: Claims) -> Result<Identity, Reason> {
         let sound = |text: &str| !text.is_empty() && text.trim() == text && !text.chars().any(char::is_control);
         if sound(&claims.subject) && sound(&claims.user) { Ok(Identity { claims }) } else { Err(Reason::TokenClaims) }
+    }
+}
+
+impl Identity {
+    /// Is the claim at this path a mail address that nobody has verified? Anybody can give any address as theirs.
+    pub fn states_unverified_mail(&self, path: &ClaimPath) -> bool {
+        let Some(serde_json::Value::String(stated)) = self.claims.raw.get("email") else { return false };
+        let verified = self.claims.email.as_ref().filter(|_| self.claims.email_verified);
+        path.starts_at("email") && verified != Some(stated)
     }
 }
 

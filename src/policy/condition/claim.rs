@@ -18,8 +18,7 @@ pub struct ClaimTest {
 impl ClaimTest {
     /// Does it ask for a mail address that nobody has verified? Anybody can give any address as theirs.
     pub fn asks_for_unverified_mail(&self, identity: &Identity) -> bool {
-        let Some(Value::String(stated)) = identity.raw.get("email") else { return false };
-        self.path.starts_at("email") && identity.email.as_ref().filter(|_| identity.email_verified) != Some(stated)
+        identity.states_unverified_mail(&self.path)
     }
 
     /// Does the claim hold one of the values? An absent claim does not.

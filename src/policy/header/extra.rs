@@ -74,6 +74,8 @@ impl ExtraHeader {
                 Fact::Scopes if identity.scopes.iter().any(|scope| scope.contains(' ')) => return Written::Dropped,
                 Fact::Scopes => identity.scopes.join(" "),
             },
+            // An application takes what we send for proven.
+            Content::Claim { path, .. } if identity.states_unverified_mail(path) => return Written::Dropped,
             Content::Claim { path, format, encoding } => match path.lookup(&identity.raw) {
                 None | Some(Value::Null) => return Written::Absent,
                 Some(Value::String(text)) if text.is_empty() => return Written::Absent,
@@ -185,6 +187,20 @@ mod tests {
             assert_eq!(written(claim(format, encoding), raw.clone()), want, "{format:?} {raw}");
         }
         assert_eq!(written(claim(list, Encoding::Plain), json!({})), Written::Absent);
+    }
+
+    #[test]
+    fn i7_a_mail_address_that_nobody_verified_is_not_sent_as_a_claim() {
+        let format = ClaimFormat::Text { separator: ',' };
+        let content = Content::Claim { path: ClaimPath::member("email"), format, encoding: Encoding::Plain };
+        let base = identity("alice", &[]);
+        let mut claims = Claims { email: Some("root@corp.test".into()), email_verified: true, ..(**base).clone() };
+        claims.raw.insert("email".to_owned(), json!("root@corp.test"));
+        let header = ExtraHeader { name: HeaderName::from_static("x-mail"), content };
+        let verified = Identity::verified(claims.clone()).expect("an identity");
+        assert_eq!(header.write(&verified), text("root@corp.test"));
+        let not = Identity::verified(Claims { email_verified: false, ..claims }).expect("an identity");
+        assert_eq!(header.write(&not), Written::Dropped);
     }
 
     #[test]
