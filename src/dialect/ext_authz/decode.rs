@@ -87,6 +87,10 @@ fn add<'w>(http: &Http<'_>, collected: &mut Collected<'w>, name: &'w str, value:
         return agree(http, name, value);
     }
     match FORWARDING.standing(name) {
+        // A map has no order: of two spellings of one name, nobody knows which comes first.
+        Standing::Attribute(_) if collected.headers.joined() && !collected.forwarded_for.is_empty() => {
+            return Err(refuse(Reason::AttributeConflict, format!("{name} in two spellings")));
+        }
         Standing::Attribute(_) => collected.forwarded_for.extend(elements(value)),
         Standing::Alias(of) => return Err(refuse(Reason::ForwardingAlias, format!("an alias of {of}"))),
         Standing::Ignored => {

@@ -54,7 +54,7 @@ fn pseudo_headers_and_the_chain_are_not_client_headers() {
 #[test]
 fn what_is_missing_or_contradicts_is_refused() {
     type Change = fn(&mut ours::attribute_context::HttpRequest);
-    let cases: [(&str, Change, Reason); 15] = [
+    let cases: [(&str, Change, Reason); 16] = [
         ("no method", |http| http.method.clear(), Reason::AttributeMissing),
         ("no host", |http| http.host.clear(), Reason::AttributeMissing),
         ("no path", |http| http.path.clear(), Reason::AttributeMissing),
@@ -68,6 +68,14 @@ fn what_is_missing_or_contradicts_is_refused() {
         ("an unknown pseudo header", |http| put(http, ":x", "1"), Reason::AttributeConflict),
         ("another :path in the list", |http| push(http, ":path", b"/public"), Reason::AttributeConflict),
         ("an alias", |http| put(http, "x_forwarded_for", "6.6.6.6"), Reason::ForwardingAlias),
+        (
+            "two spellings in a map",
+            |http| {
+                put(http, "x-forwarded-for", "6.6.6.6");
+                put(http, "X-Forwarded-For", "7.7.7.7");
+            },
+            Reason::AttributeConflict,
+        ),
         ("an alias in the list", |http| push(http, "X.Forwarded.For", b"6.6.6.6"), Reason::ForwardingAlias),
         (
             "both lists",
