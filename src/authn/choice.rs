@@ -81,10 +81,20 @@ pub(super) fn choose<'s, 'w>(
     if let Some(detail) = desk.unclaimed_bearer() {
         return Err(Faulty { place: CredentialPlace::Bearer, reason: Reason::TokenUnclaimed, detail });
     }
-    Ok(first.and_then(|(index, source)| {
-        let (place, credential) = take(source, desk.take(index)?)?;
-        Some(Choice { source, place, credential })
-    }))
+    first.map(|(index, source)| chosen(source, index, desk)).transpose()
+}
+
+/// The claimed credential. One that is not what its source claimed it for is a fault of ours, and never the same as none:
+/// without one, a caller may be let in as anonymous.
+fn chosen<'s, 'w>(source: &'s Source, index: usize, desk: Desk<'s, '_, 'w>) -> Result<Choice<'s, 'w>, Faulty> {
+    let taken = desk.take(index).and_then(|seen| take(source, seen));
+    match taken {
+        Some((place, credential)) => Ok(Choice { source, place, credential }),
+        None => {
+            let detail = format!("the credential claimed by `{}` is not of its kind", source.name);
+            Err(Faulty { place: CredentialPlace::Bearer, reason: Reason::Internal, detail })
+        }
+    }
 }
 
 /// Is what stands there this source's business? Says why not.
@@ -166,4 +176,29 @@ fn take<'s, 'w>(source: &'s Source, seen: Seen<'s, 'w>) -> Option<(CredentialPla
         Kind::Basic(users) => Credential::Basic(users, seen.into_pair()),
     };
     Some((place, credential))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authn::jwt::Algorithm;
+    use crate::authn::testing::Issuer;
+    use crate::model::header::Headers;
+
+    #[test]
+    fn f1_a_claim_that_cannot_be_kept_is_a_fault_and_not_an_absence() {
+        let source = Issuer::new("https://sso.test", Algorithm::Es256).source("people", &[TokenPlace::Bearer]);
+        let mut headers = Headers::new(false);
+        headers.push("authorization", b"Bearer opaque");
+        let presented = Presented::headers(&headers);
+        let place = TokenPlace::Bearer;
+        let mut desk = Desk::new(&presented);
+        let (index, _) = desk.look(&place).unwrap_or_else(|faulty| panic!("{}", faulty.detail));
+        for index in [index, index + 1] {
+            let mut desk = Desk::new(&presented);
+            let _ = desk.look(&place);
+            let reason = chosen(&source, index, desk).map(|_| ()).map_err(|faulty| faulty.reason);
+            assert_eq!(reason, Err(Reason::Internal));
+        }
+    }
 }
