@@ -1,5 +1,7 @@
 //! `CheckRequest` to `Attributes`.
 
+use std::collections::HashSet;
+
 use super::check::{Address, Check, Http, Source};
 use crate::dialect::forwarding::{Collected, Forwarding, Standing, elements};
 use crate::model::dialect::Dialect;
@@ -65,6 +67,9 @@ fn collect<'w>(http: &Http<'w>) -> Result<Collected<'w>, Refusal> {
     match &http.header_map {
         None => {
             let mut collected = Collected::new(true);
+            if let Some(name) = two_spellings(&http.headers) {
+                return Err(refuse(Reason::AttributeConflict, format!("{name} in two spellings")));
+            }
             for (name, value) in &http.headers {
                 add(http, &mut collected, name, value.as_bytes())?;
             }
@@ -82,15 +87,21 @@ fn collect<'w>(http: &Http<'w>) -> Result<Collected<'w>, Refusal> {
     }
 }
 
+/// A name that a map has twice, in capitals and without. A map has no order, so nobody knows which of the two values
+/// comes first; and Envoy, which writes small letters only, never sends one.
+fn two_spellings(headers: &[(&str, &str)]) -> Option<String> {
+    if !headers.iter().any(|(name, _)| name.bytes().any(|byte| byte.is_ascii_uppercase())) {
+        return None;
+    }
+    let mut seen = HashSet::with_capacity(headers.len());
+    headers.iter().map(|(name, _)| name.to_ascii_lowercase()).find(|name| !seen.insert(name.clone()))
+}
+
 fn add<'w>(http: &Http<'_>, collected: &mut Collected<'w>, name: &'w str, value: &'w [u8]) -> Result<(), Refusal> {
     if name.starts_with(':') || name.eq_ignore_ascii_case("host") {
         return agree(http, name, value);
     }
     match FORWARDING.standing(name) {
-        // A map has no order: of two spellings of one name, nobody knows which comes first.
-        Standing::Attribute(_) if collected.headers.joined() && !collected.forwarded_for.is_empty() => {
-            return Err(refuse(Reason::AttributeConflict, format!("{name} in two spellings")));
-        }
         Standing::Attribute(_) => collected.forwarded_for.extend(elements(value)),
         Standing::Alias(of) => return Err(refuse(Reason::ForwardingAlias, format!("an alias of {of}"))),
         Standing::Ignored => {
