@@ -45,9 +45,8 @@ pub(super) struct Field<'w> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Value<'w> {
     Varint,
-    Fixed,
     Octets(&'w [u8]),
-    Group,
+    Other,
 }
 
 impl<'w> Fields<'w> {
@@ -63,11 +62,9 @@ impl<'w> Fields<'w> {
             if known(number) {
                 let value = match kind {
                     0 => self.varint().map(|_| Value::Varint)?,
-                    1 => self.take(8).map(|_| Value::Fixed)?,
                     2 => Value::Octets(self.octets()?),
-                    5 => self.take(4).map(|_| Value::Fixed)?,
-                    // No message of ours has one: whoever asks what stands there is refused.
-                    _ => Value::Group,
+                    // No message of ours has one: whoever asks what stands there is refused, so it is not even read.
+                    _ => Value::Other,
                 };
                 return Ok(Some(Field { number, value, depth: self.depth }));
             }
@@ -146,7 +143,7 @@ impl<'w> Field<'w> {
     pub(super) fn octets(&self) -> Result<&'w [u8], WireError> {
         match self.value {
             Value::Octets(octets) => Ok(octets),
-            Value::Varint | Value::Fixed | Value::Group => Err(WireError::OtherKind(self.number)),
+            Value::Varint | Value::Other => Err(WireError::OtherKind(self.number)),
         }
     }
 

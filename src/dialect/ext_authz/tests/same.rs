@@ -77,9 +77,13 @@ fn repeated_values_and_messages_are_merged() {
 #[test]
 fn an_entry_of_a_map_is_a_message() {
     let number = [field(10, 0), octets(1, b"a").len().to_le_bytes()[..1].to_vec(), octets(1, b"a")].concat();
-    let message = octets(1, &number);
-    assert!(CheckRequest::decode(&*message).is_ok(), "prost has become strict: then so may the comparison");
-    assert_eq!(Check::read(&message).err(), Some(WireError::OtherKind(10)));
+    // Too short for the eight octets that its kind announces.
+    let fixed = [field(10, 1), vec![0]].concat();
+    for content in [number, fixed] {
+        let message = octets(1, &content);
+        assert!(CheckRequest::decode(&*message).is_ok(), "prost has become strict: then so may the comparison");
+        assert_eq!(Check::read(&message).err(), Some(WireError::OtherKind(10)));
+    }
 }
 
 #[test]
