@@ -37,8 +37,9 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What hyper keeps for every connection anyway, and what costs nobody a place in the store.
 const FREE: usize = 8 * 1024;
-/// How much of a peer is read before it is another's turn. That many octets are some hundred streams, opened and reset.
-const TURN: usize = 16 * 1024;
+/// How much of a peer is read before it is another's turn. At every turn the answers are sent, and one system call
+/// for many answers is what makes them cheap: this is some thirty checks, or a few hundred streams, opened and reset.
+const TURN: usize = 64 * 1024;
 
 /// A stream with its pace.
 pub(super) struct Paced<S> {
