@@ -26,8 +26,11 @@ pub struct SpoofGuard {
     mode: SpoofMode,
     /// The owned names, lower-case.
     owned: HashSet<String>,
-    /// The same with every odd character made `-`.
+    /// The same with every odd character made `-`, and others that no client may say.
     folded: HashSet<String>,
+    /// Bit `n`: some folded name is `n` octets long, or longer than 62 for the last one. Nearly every header of a client
+    /// is of another length than ours, and costs no more than this look.
+    lengths: u64,
 }
 
 /// What the guard saw.
@@ -57,13 +60,22 @@ impl SpoofGuard {
     /// Guard these header names.
     pub fn new<'a>(mode: SpoofMode, owned: impl IntoIterator<Item = &'a str>) -> SpoofGuard {
         let owned: HashSet<String> = owned.into_iter().map(str::to_ascii_lowercase).collect();
-        SpoofGuard { mode, folded: owned.iter().map(|name| fold(name)).collect(), owned }
+        let guard = SpoofGuard { mode, folded: HashSet::new(), lengths: 0, owned: owned.clone() };
+        guard.also(owned.iter().map(String::as_str))
     }
 
     /// Guard these names too, which no proxy's list of identity headers holds.
     pub fn also<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> SpoofGuard {
-        self.folded.extend(names.into_iter().map(fold));
+        for name in names {
+            self.lengths |= length_bit(name.len());
+            self.folded.insert(fold(name));
+        }
         self
+    }
+
+    /// Is this one of our names, however it is spelt?
+    fn is_ours(&self, name: &str) -> bool {
+        self.lengths & length_bit(name.len()) != 0 && self.folded.contains(&fold(name))
     }
 
     /// The mode.
@@ -76,7 +88,7 @@ impl SpoofGuard {
         let mut spoofed = Spoofed::default();
         let mut stays = false;
         for (name, value) in headers.iter() {
-            if self.folded.contains(&fold(name)) {
+            if self.is_ours(name) {
                 trace.note(Station::SpoofGuard, None, || format!("the client sent `{name}`"));
                 stays |= !self.owned.contains(name) && !dialect.removes_headers();
                 spoofed.names.push(name.to_owned());
@@ -99,8 +111,12 @@ impl SpoofGuard {
     fn is_named_in(&self, connection: &[u8]) -> bool {
         let mut options =
             connection.split(|octet| *octet == b',').filter_map(|option| std::str::from_utf8(option).ok());
-        options.any(|option| self.folded.contains(&fold(option.trim_matches([' ', '\t']))))
+        options.any(|option| self.is_ours(option.trim_matches([' ', '\t'])))
     }
+}
+
+fn length_bit(length: usize) -> u64 {
+    1 << length.min(63)
 }
 
 /// Servers of the CGI kind turn every odd character of a header name into `_`: all such spellings are one name.
