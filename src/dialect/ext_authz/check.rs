@@ -185,20 +185,34 @@ const FEW: usize = 48;
 
 /// Of entries with one key only the last one stays.
 fn keep_last(entries: &mut Vec<(&str, &str)>) {
-    if entries.len() > FEW {
-        let mut seen = HashSet::with_capacity(entries.len());
-        let mut kept: Vec<bool> = entries.iter().rev().map(|(key, _)| seen.insert(*key)).collect();
-        entries.retain(|_| kept.pop().unwrap_or(false));
+    if !has_double(entries) {
         return;
     }
-    let mut at = 0;
-    while let Some((key, _)) = entries.get(at).copied() {
-        if entries.iter().skip(at + 1).any(|(later, _)| *later == key) {
-            entries.remove(at);
-        } else {
-            at += 1;
-        }
+    let mut seen = HashSet::with_capacity(entries.len());
+    let mut kept: Vec<bool> = entries.iter().rev().map(|(key, _)| seen.insert(*key)).collect();
+    entries.retain(|_| kept.pop().unwrap_or(false));
+}
+
+fn has_double(entries: &[(&str, &str)]) -> bool {
+    if entries.len() > FEW {
+        let mut seen = HashSet::with_capacity(entries.len());
+        return !entries.iter().all(|(key, _)| seen.insert(*key));
     }
+    // Keys that fall on different bits are different. A few fall on one by chance, and are compared.
+    let mut taken = 0_u64;
+    entries.iter().enumerate().any(|(at, (key, _))| {
+        let bit = 1 << spread(key.as_bytes());
+        let double = taken & bit != 0 && entries.iter().take(at).any(|(earlier, _)| earlier == key);
+        taken |= bit;
+        double
+    })
+}
+
+/// A number below 64 in which keys usually differ.
+fn spread(key: &[u8]) -> u8 {
+    let middle = key.get(key.len() / 2).copied().unwrap_or(0);
+    let last = key.last().copied().unwrap_or(0);
+    (key.len() as u8).wrapping_mul(5).wrapping_add(last.wrapping_mul(3)).wrapping_add(middle) & 63
 }
 
 /// The same of a message that has been built, for whoever built one.
