@@ -89,13 +89,14 @@ pub fn authenticate(
             bearer_present: place::has_bearer(presented.headers),
         })
     };
-    let Choice { source, place, credential } = match choice::choose(sources, presented, notes) {
+    let Choice { source, place, credential } = match choice::choose(sources, presented, now, notes) {
         Ok(Some(choice)) => choice,
         Ok(None) => return Attempt::Absent,
         Err(faulty) => return refuse(None, faulty.place, faulty.reason, faulty.detail),
     };
     let verdict = match credential {
         Credential::Jwt(jwt, token) => jwt.verify(token, now, answers.of(&source.name), notes),
+        Credential::Remembered(known) => known.by.accept(&known.remembered, notes),
         Credential::Certificate(certificate, stated) => certificate.verify(&stated, now, notes),
         Credential::Opaque(provider, token) => provider.verify(token, now, answers.of(&source.name), notes),
         Credential::ApiKey(keys, found) => keys.verify(&found, presented.address, now, notes),

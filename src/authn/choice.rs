@@ -10,6 +10,8 @@ mod desk;
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::authn::Presented;
 use crate::authn::api_key;
 use crate::authn::api_key::ApiKeySource;
@@ -18,6 +20,7 @@ use crate::authn::basic::BasicSource;
 use crate::authn::certificate::CertificateSource;
 use crate::authn::certificate::Stated;
 use crate::authn::choice::desk::Desk;
+use crate::authn::choice::desk::Known;
 use crate::authn::choice::desk::Seen;
 use crate::authn::introspection::IntrospectionSource;
 use crate::authn::jwt::JwtSource;
@@ -40,6 +43,8 @@ pub(super) struct Choice<'s, 'w> {
 /// A credential and who judges it. A new kind of source has an arm here.
 pub(super) enum Credential<'s, 'w> {
     Jwt(&'s JwtSource, Unverified<'w>),
+    /// A token that its source verified before.
+    Remembered(Known<'s>),
     Certificate(&'s CertificateSource, Stated),
     Opaque(&'s IntrospectionSource, &'w str),
     ApiKey(&'s ApiKeySource, api_key::Found<'w>),
@@ -58,6 +63,7 @@ pub(super) struct Faulty {
 pub(super) fn choose<'s, 'w>(
     sources: &'s [Arc<Source>],
     presented: &Presented<'_, 'w>,
+    now: Timestamp,
     notes: &mut dyn FnMut(Note<'_>),
 ) -> Result<Option<Choice<'s, 'w>>, Faulty> {
     let mut desk = Desk::new(presented);
@@ -65,6 +71,9 @@ pub(super) fn choose<'s, 'w>(
     for source in sources {
         for place in source.places() {
             let (index, seen) = desk.look(place)?;
+            if matches!(source.kind, Kind::Jwt(_)) {
+                seen.recall(|text| recall(sources, place, text, now));
+            }
             if !claims(source, place, seen, notes) {
                 continue;
             }
@@ -82,6 +91,14 @@ pub(super) fn choose<'s, 'w>(
         return Err(Faulty { place: CredentialPlace::Bearer, reason: Reason::TokenUnclaimed, detail });
     }
     first.map(|(index, source)| chosen(source, index, desk)).transpose()
+}
+
+/// A token that some source which looks here knows already: then it need not be read to find out whose it is.
+fn recall<'s>(sources: &'s [Arc<Source>], place: &TokenPlace, text: &str, now: Timestamp) -> Option<Known<'s>> {
+    sources.iter().find_map(|source| match &source.kind {
+        Kind::Jwt(by) if by.places().contains(place) => by.recall(text, now).map(|remembered| Known { by, remembered }),
+        _ => None,
+    })
 }
 
 /// The claimed credential. One that is not what its source claimed it for is a fault of ours, and never the same as none:
@@ -105,10 +122,10 @@ fn claims(source: &Source, place: &TokenPlace, seen: &Seen<'_, '_>, notes: &mut 
         return false;
     }
     match &source.kind {
-        Kind::Jwt(jwt) => match seen.token() {
-            Ok(token) if jwt.claims(token) => true,
-            Ok(token) => {
-                notes(Note::OtherIssuer { source: name, place, issuer: token.issuer() });
+        Kind::Jwt(jwt) => match seen.issuer() {
+            Ok(issuer) if jwt.claims(issuer) => true,
+            Ok(issuer) => {
+                notes(Note::OtherIssuer { source: name, place, issuer });
                 false
             }
             Err(why) => {
@@ -157,10 +174,13 @@ fn key_text<'a>(place: &TokenPlace, seen: &'a Seen<'_, '_>) -> Option<&'a str> {
 }
 
 /// The claimed credential in the form its source judges.
-fn take<'s, 'w>(source: &'s Source, seen: Seen<'s, 'w>) -> Option<(CredentialPlace, Credential<'s, 'w>)> {
+fn take<'s, 'w>(source: &'s Source, mut seen: Seen<'s, 'w>) -> Option<(CredentialPlace, Credential<'s, 'w>)> {
     let place = seen.place().kind();
     let credential = match &source.kind {
-        Kind::Jwt(jwt) => Credential::Jwt(jwt, seen.into_token()?),
+        Kind::Jwt(jwt) => match seen.known_to(jwt) {
+            Some(known) => Credential::Remembered(known),
+            None => Credential::Jwt(jwt, seen.into_token()?),
+        },
         Kind::Certificate(certificate) => Credential::Certificate(certificate, seen.into_certificate()?),
         Kind::Introspection(provider) => Credential::Opaque(provider, seen.text()),
         Kind::ApiKey(keys) => Credential::ApiKey(

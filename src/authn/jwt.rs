@@ -23,13 +23,12 @@ use crate::authn::Question;
 use crate::authn::Verdict;
 use crate::authn::jwks::FetchOutcome;
 use crate::authn::jwks::Fit;
-use crate::authn::jwks::KeySet;
 use crate::authn::jwks::Keys;
 use crate::authn::place::TokenPlace;
 use crate::model::identity::Claims;
 use crate::model::identity::Identity;
 use crate::model::key_status::TokenCacheStatus;
-use cache::Remembered;
+pub(in crate::authn) use cache::Remembered;
 use cache::TokenCache;
 use header::Header;
 
@@ -213,9 +212,28 @@ impl JwtSource {
         self.cache.as_ref().map(TokenCache::status)
     }
 
-    /// Is this token this source's business?
-    pub(super) fn claims(&self, token: &Unverified<'_>) -> bool {
-        token.issuer() == Some(&*self.issuer)
+    /// Is a token of this issuer this source's business?
+    pub(super) fn claims(&self, issuer: Option<&str>) -> bool {
+        issuer == Some(&*self.issuer)
+    }
+
+    /// A token that this source verified with the set in force, and that is still valid.
+    pub(super) fn recall(&self, token: &str, now: Timestamp) -> Option<Arc<Remembered>> {
+        let cache = self.cache.as_ref()?;
+        let remembered = cache.find(token, &self.settings.keys.current(now)?)?;
+        if remembered.lifetime.judge(self.settings.leeway, self.settings.max_lifetime, now).is_err() {
+            cache.forget(token);
+            return None;
+        }
+        cache.hit();
+        Some(remembered)
+    }
+
+    /// Take what was [recalled](JwtSource::recall) in this very moment.
+    pub(super) fn accept(&self, remembered: &Remembered, notes: &mut dyn FnMut(Note<'_>)) -> Verdict {
+        let (kid, algorithm) = (remembered.kid.as_deref(), remembered.algorithm);
+        notes(Note::Key { source: &self.settings.source, kid, algorithm });
+        Verdict::Verified(Arc::clone(&remembered.identity))
     }
 
     /// Judge a claimed token. `answer` is what came of an earlier [`Verdict::Needs`].
@@ -241,12 +259,8 @@ impl JwtSource {
     ) -> Result<Verdict, TokenError> {
         let settings = &self.settings;
         let set = settings.keys.current(now);
-        if let Some(set) = &set
-            && let Some(remembered) = self.recall(token.text, set, now)
-        {
-            let (kid, algorithm) = (remembered.kid.as_deref(), remembered.algorithm);
-            notes(Note::Key { source: &settings.source, kid, algorithm });
-            return Ok(Verdict::Verified(remembered.identity.clone()));
+        if let Some(cache) = &self.cache {
+            cache.missed();
         }
         let Header { algorithm, kid, typed } = Header::parse(token.header, &settings.algorithms)?;
         let Some(set) = set else {
@@ -283,17 +297,6 @@ impl JwtSource {
             cache.remember(text, Remembered { identity, lifetime, kid, algorithm, keys: Arc::clone(&set) });
         }
         Ok(Verdict::Verified(identity))
-    }
-
-    /// A token that was verified with the set in force and is still valid.
-    fn recall(&self, token: &str, set: &Arc<KeySet>, now: Timestamp) -> Option<Arc<Remembered>> {
-        let cache = self.cache.as_ref()?;
-        let remembered = cache.find(token, set)?;
-        if remembered.lifetime.judge(self.settings.leeway, self.settings.max_lifetime, now).is_err() {
-            cache.forget(token);
-            return None;
-        }
-        Some(remembered)
     }
 
     /// The key is not here. Before a wait it may still come; after one this is the answer. `have_set`: the issuer has

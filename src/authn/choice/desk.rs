@@ -1,11 +1,14 @@
 //! The places of one request that were looked at, each read and parsed once however many sources ask.
 
 use std::cell::OnceCell;
+use std::sync::Arc;
 
 use crate::authn::Presented;
 use crate::authn::api_key::looks_like_key;
 use crate::authn::certificate::Stated;
 use crate::authn::choice::Faulty;
+use crate::authn::jwt::JwtSource;
+use crate::authn::jwt::Remembered;
 use crate::authn::jwt::TokenError;
 use crate::authn::jwt::Unverified;
 use crate::authn::pair::Pair;
@@ -25,11 +28,19 @@ pub(super) struct Desk<'s, 'r, 'w> {
 pub(super) struct Seen<'s, 'w> {
     place: &'s TokenPlace,
     content: Content<'w>,
+    /// What a source remembers of the text, asked for once.
+    known: Option<Option<Known<'s>>>,
     /// The text as a signed token, parsed when the first source asks for one.
     token: OnceCell<Result<Unverified<'w>, TokenError>>,
     /// `text` as a name and a password, decoded when the first source asks for them.
     pair: OnceCell<Option<Pair>>,
     claimed: bool,
+}
+
+/// A token that was verified before, and who did it.
+pub(in crate::authn) struct Known<'s> {
+    pub(in crate::authn) by: &'s JwtSource,
+    pub(in crate::authn) remembered: Arc<Remembered>,
 }
 
 /// What stands in a place.
@@ -50,7 +61,8 @@ impl<'s, 'r, 'w> Desk<'s, 'r, 'w> {
             Some(index) => index,
             None => {
                 let content = read(place, &self.presented)?;
-                self.seen.push(Seen { place, content, token: OnceCell::new(), pair: OnceCell::new(), claimed: false });
+                let (token, pair) = (OnceCell::new(), OnceCell::new());
+                self.seen.push(Seen { place, content, known: None, token, pair, claimed: false });
                 self.seen.len().saturating_sub(1)
             }
         };
@@ -104,6 +116,25 @@ impl<'s, 'w> Seen<'s, 'w> {
     /// A source takes it.
     pub(super) fn claim(&mut self) {
         self.claimed = true;
+    }
+
+    /// See whether a source remembers the text.
+    pub(super) fn recall(&mut self, find: impl FnOnce(&str) -> Option<Known<'s>>) {
+        let text = self.text();
+        self.known.get_or_insert_with(|| if text.is_empty() { None } else { find(text) });
+    }
+
+    /// What this source remembers of the text.
+    pub(super) fn known_to(&mut self, source: &JwtSource) -> Option<Known<'s>> {
+        self.known.take().flatten().filter(|known| std::ptr::eq(known.by, source))
+    }
+
+    /// The issuer it names as a signed token.
+    pub(super) fn issuer(&self) -> Result<Option<&str>, &TokenError> {
+        match &self.known {
+            Some(Some(known)) => Ok(Some(known.by.issuer())),
+            Some(None) | None => self.token().map(Unverified::issuer),
+        }
     }
 
     /// It as a signed token.

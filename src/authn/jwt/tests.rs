@@ -49,7 +49,7 @@ impl Bench {
         let source = build(self.settings.clone());
         let Kind::Jwt(source) = &source.kind else { panic!("a JWT source") };
         let token = Unverified::parse(token)?;
-        assert!(source.claims(&token), "the token is of this source's issuer");
+        assert!(source.claims(token.issuer()), "the token is of this source's issuer");
         match source.try_verify(token, now, None, &mut quiet)? {
             Verdict::Verified(identity) => Ok(identity),
             other => panic!("{other:?}"),
@@ -374,7 +374,7 @@ fn j11_the_issuer_is_exact() {
         json!(null),
     ] {
         let token = bench.issuer.token(json!({"iss": issuer}));
-        assert!(!source.claims(&Unverified::parse(&token).expect("a token")), "{issuer}");
+        assert!(!source.claims(Unverified::parse(&token).expect("a token").issuer()), "{issuer}");
     }
 }
 

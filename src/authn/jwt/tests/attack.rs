@@ -260,7 +260,7 @@ fn every_attack_token_is_refused() {
 
 /// What a source makes of a token; `None` when it is none of its business.
 fn judge(source: &JwtSource, token: &str) -> Option<Result<Arc<Identity>, TokenError>> {
-    let token = Unverified::parse(token).ok().filter(|token| source.claims(token))?;
+    let token = Unverified::parse(token).ok().filter(|token| source.claims(token.issuer()))?;
     Some(source.try_verify(token, now(), None, &mut quiet).map(|verdict| match verdict {
         Verdict::Verified(identity) => identity,
         other => panic!("the keys are fixed: {other:?}"),
