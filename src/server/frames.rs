@@ -19,12 +19,19 @@ pub(super) struct Frames {
     block: bool,
     /// Octets since everything was whole.
     unfinished: usize,
+    /// Frames that have begun since somebody asked.
+    begun: usize,
 }
 
 impl Frames {
     /// Octets of what has begun and is not whole.
     pub(super) fn unfinished(&self) -> usize {
         self.unfinished
+    }
+
+    /// How many frames have begun since this was asked last.
+    pub(super) fn take_begun(&mut self) -> usize {
+        std::mem::take(&mut self.begun)
     }
 
     /// Follow these octets. `true` when there was a moment at which everything was whole.
@@ -58,6 +65,7 @@ impl Frames {
     fn begin(&mut self) {
         let [high, middle, low, kind, flags, ..] = self.prefix;
         self.seen = 0;
+        self.begun += 1;
         self.left = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
         if matches!(kind, HEADERS | PUSH_PROMISE | CONTINUATION) {
             self.block = flags & END_HEADERS == 0;
@@ -96,7 +104,9 @@ mod tests {
                 assert_eq!(frames.unfinished(), want, "{octets:?} in pieces of {size}");
             }
         }
-        assert!(Frames::default().saw(&frame(0, 0, 3)));
+        let mut two = Frames::default();
+        assert!(two.saw(&[frame(0, 0, 3), frame(HEADERS, 0, 20)].concat()));
+        assert_eq!(two.take_begun(), 2);
         assert!(!Frames::default().saw(&frame(HEADERS, 0, 3)));
     }
 }

@@ -37,9 +37,11 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What hyper keeps for every connection anyway, and what costs nobody a place in the store.
 const FREE: usize = 8 * 1024;
-/// How much of a peer is read before it is another's turn. At every turn the answers are sent, and one system call
-/// for many answers is what makes them cheap: this is some thirty checks, or a few hundred streams, opened and reset.
+/// How much of a peer is read before it is another's turn, in octets. At every turn the answers are sent, and one system
+/// call for many answers is what makes them cheap: this is some twenty checks.
 const TURN: usize = 64 * 1024;
+/// What an HTTP/2 frame counts for besides its octets: it may open a stream, or reset one.
+const FRAME: usize = 512;
 
 /// A stream with its pace.
 pub(super) struct Paced<S> {
@@ -202,8 +204,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
             Poll::Ready(result) => {
                 let octets = buffer.filled().get(before..).unwrap_or_default();
                 if !octets.is_empty() {
-                    this.turn += octets.len();
                     this.saw(octets);
+                    this.turn += octets.len() + FRAME * this.frames.take_begun();
                 }
                 Poll::Ready(result)
             }
