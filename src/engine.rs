@@ -4,10 +4,12 @@ pub mod walk;
 
 use std::hash::BuildHasher;
 use std::hash::RandomState;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
@@ -71,11 +73,21 @@ impl Engine {
         &self.telemetry
     }
 
-    /// Answer one check. It waits for others at most half of the caller's deadline, all waits together.
+    /// Answer one check, waiting where it must. It waits for others at most half of the caller's deadline, all waits
+    /// together.
     pub async fn authorize(&self, attributes: Result<Attributes<'_>, Refusal>, deadline: Option<Duration>) -> Response {
+        self.check(attributes, deadline).answer().await
+    }
+
+    /// Answer one check at once where that can be done, which is nearly always.
+    pub fn check<'e, 'w>(
+        &'e self,
+        attributes: Result<Attributes<'w>, Refusal>,
+        deadline: Option<Duration>,
+    ) -> Checked<impl Future<Output = Response> + Send + use<'e, 'w>> {
         let attributes = match attributes {
             Ok(attributes) => attributes,
-            Err(refusal) => return self.refuse(&refusal),
+            Err(refusal) => return Checked::Answered(self.refuse(&refusal)),
         };
         let started = clock::instant();
         let now = clock::now();
@@ -85,48 +97,20 @@ impl Engine {
             Ok(request) => request,
             Err(refusal) => {
                 let counts = Counts { ignored_forwarding, ..Counts::default() };
-                return self.refused(&refusal, &snapshot, counts, Some(started.elapsed()));
+                return Checked::Answered(self.refused(&refusal, &snapshot, counts, Some(started.elapsed())));
             }
         };
-        let decision_id = self.next_id(now);
-        let mut given = Given { decision_id, now, answers: Answers::none(), assumed: None };
-        let patience = deadline.map_or(WAIT_WITHOUT_DEADLINE, |deadline| deadline / 2);
-        let mut until = None;
-        let walked = loop {
-            match walk::walk(&snapshot, &request, &given, &mut Silent) {
-                Walk::Done(walked) => break walked,
-                Walk::Needs(need) => {
-                    let source = need.source.clone();
-                    // All waits together end then; the first one begins with the walk all but done.
-                    let until = *until.get_or_insert_with(|| clock::after(patience));
-                    let answer = wait(need, until, now).await;
-                    if !given.answers.keep(source, answer) {
-                        let detail = "an identity source asks for ever".to_owned();
-                        let refusal = Refusal { dialect: request.dialect, reason: Reason::Internal, detail };
-                        let counts = Counts { ignored_forwarding, ..Counts::default() };
-                        return self.refused(&refusal, &snapshot, counts, Some(started.elapsed()));
-                    }
-                }
+        let given = Given { decision_id: self.next_id(now), now, answers: Answers::none(), assumed: None };
+        match walk::walk(&snapshot, &request, &given, &mut Silent) {
+            Walk::Done(walked) => {
+                let open = Open { engine: self, snapshot, request, given, started, ignored_forwarding };
+                Checked::Answered(open.close(*walked))
             }
-        };
-        let Walked { decision, verdict, address, mut counts, detail } = *walked;
-        counts.ignored_forwarding = ignored_forwarding;
-        self.telemetry.record(&Record {
-            at: now,
-            decision_id,
-            dialect: request.dialect,
-            decision,
-            status: status(&verdict),
-            method: Some(request.method.to_owned()),
-            host: Some(request.host.name().to_owned()),
-            path: Some(request.path.canonical_text().into_owned()),
-            client_ip: address.ip(),
-            policy: snapshot.digest.clone(),
-            took: Some(started.elapsed()),
-            detail,
-            counts,
-        });
-        Response { decision_id, verdict }
+            Walk::Needs(need) => {
+                let open = Open { engine: self, snapshot, request, given, started, ignored_forwarding };
+                Checked::Waits(open.wait(need, deadline.map_or(WAIT_WITHOUT_DEADLINE, |deadline| deadline / 2)))
+            }
+        }
     }
 
     /// Answer a check that cannot be judged at all: undecodable, over capacity, past its deadline, or after a panic.
@@ -146,15 +130,15 @@ impl Engine {
             at: now,
             decision_id,
             dialect: refusal.dialect,
-            decision: Decision::deny(reason),
+            decision: &Decision::deny(reason),
             status: status(&verdict),
             method: None,
             host: None,
             path: None,
             client_ip: None,
-            policy: snapshot.digest.clone(),
+            policy: &snapshot.digest,
             took,
-            detail: Some(refusal.detail.clone()),
+            detail: Some(&refusal.detail),
             counts,
         });
         Response { decision_id, verdict }
@@ -168,8 +152,87 @@ impl Engine {
     }
 }
 
-async fn wait(need: Need, until: tokio::time::Instant, now: jiff::Timestamp) -> Answer {
-    tokio::time::timeout_at(until, need.answer(now)).await.unwrap_or(Answer::Late)
+/// What became of a check.
+pub enum Checked<F> {
+    Answered(Response),
+    /// It cannot be answered without something that others have.
+    Waits(F),
+}
+
+impl<F: Future<Output = Response>> Checked<F> {
+    /// The same with the wait on the heap: few checks wait, and the others have no use for its kilobyte.
+    pub fn boxed<'f>(self) -> Checked<Pin<Box<dyn Future<Output = Response> + Send + 'f>>>
+    where
+        F: Send + 'f,
+    {
+        match self {
+            Checked::Answered(response) => Checked::Answered(response),
+            Checked::Waits(response) => Checked::Waits(Box::pin(response)),
+        }
+    }
+
+    /// The answer, however long it takes.
+    pub async fn answer(self) -> Response {
+        match self {
+            Checked::Answered(response) => response,
+            Checked::Waits(response) => response.await,
+        }
+    }
+}
+
+/// A check under way.
+struct Open<'e, 'w> {
+    engine: &'e Engine,
+    snapshot: Arc<Snapshot>,
+    request: Request<'w>,
+    given: Given,
+    started: Instant,
+    ignored_forwarding: u32,
+}
+
+impl Open<'_, '_> {
+    /// Walk again with every answer, until the walk comes to its end.
+    async fn wait(mut self, mut need: Need, patience: Duration) -> Response {
+        // All waits together end then.
+        let until = clock::after(patience);
+        loop {
+            let source = need.source.clone();
+            let answer = tokio::time::timeout_at(until, need.answer(self.given.now)).await.unwrap_or(Answer::Late);
+            if !self.given.answers.keep(source, answer) {
+                let detail = "an identity source asks for ever".to_owned();
+                let refusal = Refusal { dialect: self.request.dialect, reason: Reason::Internal, detail };
+                let counts = Counts { ignored_forwarding: self.ignored_forwarding, ..Counts::default() };
+                return self.engine.refused(&refusal, &self.snapshot, counts, Some(self.started.elapsed()));
+            }
+            match walk::walk(&self.snapshot, &self.request, &self.given, &mut Silent) {
+                Walk::Done(walked) => return self.close(*walked),
+                Walk::Needs(another) => need = another,
+            }
+        }
+    }
+
+    /// Account for the end of the walk, and answer.
+    fn close(&self, walked: Walked) -> Response {
+        let Walked { decision, verdict, address, mut counts, detail } = walked;
+        counts.ignored_forwarding = self.ignored_forwarding;
+        let decision_id = self.given.decision_id;
+        self.engine.telemetry.record(&Record {
+            at: self.given.now,
+            decision_id,
+            dialect: self.request.dialect,
+            decision: &decision,
+            status: status(&verdict),
+            method: Some(self.request.method),
+            host: Some(self.request.host.name()),
+            path: Some(&self.request.path.canonical_text()),
+            client_ip: address.ip(),
+            policy: &self.snapshot.digest,
+            took: Some(self.started.elapsed()),
+            detail: detail.as_deref(),
+            counts,
+        });
+        Response { decision_id, verdict }
+    }
 }
 
 fn status(verdict: &Verdict) -> u16 {

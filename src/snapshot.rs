@@ -16,6 +16,7 @@ mod role;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::OnceLock;
 
 use http::HeaderName;
 use jiff::Timestamp;
@@ -40,12 +41,14 @@ use crate::config::nearest;
 use crate::config::report::Report;
 use crate::config::tree;
 use crate::model::caller::Callers;
+use crate::model::header::HeaderText;
 use crate::model::introspection_status::IntrospectionStatus;
 use crate::model::key_status::KeyStatus;
 use crate::model::key_use::KeyUse;
 use crate::model::listen::Listen;
 use crate::model::problem::Problem;
 use crate::model::problem::Problems;
+use crate::model::response::AllowHeaders;
 use crate::outbound;
 use crate::outbound::Client;
 use crate::outbound::OutboundError;
@@ -68,6 +71,8 @@ pub struct Snapshot {
     pub policy: Policy,
     /// Lists of identity sources; a route names its list by number.
     pub sources: Vec<Vec<Arc<Source>>>,
+    /// For each of these lists, the headers of an allow to an anonymous caller, once there was one.
+    nobodys: Vec<OnceLock<Arc<AllowHeaders>>>,
     /// Every identity source, in the order written.
     pub identities: Vec<Arc<Source>>,
     /// The keys of every token issuer, to be kept fresh in the background.
@@ -184,6 +189,20 @@ impl Snapshot {
         sources.filter_map(|source| source.api_keys()).flat_map(ApiKeySource::headers).cloned()
     }
 
+    /// The headers of an allow that sets these, on a route with this list of sources. `also` must be absent, too.
+    pub fn headers_with(&self, set: Vec<(HeaderName, HeaderText)>, also: Vec<HeaderName>, list: usize) -> AllowHeaders {
+        let mut remove = self.policy.headers.owned();
+        remove.extend(also);
+        remove.extend(self.credential_headers(list));
+        AllowHeaders::new(set, remove)
+    }
+
+    /// The headers of an allow to an anonymous caller.
+    pub fn nobodys_headers(&self, list: usize) -> Arc<AllowHeaders> {
+        let made = || Arc::new(self.headers_with(Vec::new(), Vec::new(), list));
+        self.nobodys.get(list).map_or_else(made, |kept| Arc::clone(kept.get_or_init(made)))
+    }
+
     /// What a client may prove itself with to this list of sources.
     pub fn challenge(&self, list: usize) -> Challenge {
         let places = || self.sources.get(list).into_iter().flatten().flat_map(|source| source.places());
@@ -267,9 +286,11 @@ impl Parts {
         };
         let owned = headers.owned();
         let spoof = SpoofGuard::new(mode, owned.iter().map(http::HeaderName::as_str)).also(NEVER_THE_CLIENTS);
+        let sources = names.source_lists();
         Snapshot {
             policy: Policy { hosts: HostTable::new(blocks), address, spoof, headers },
-            sources: names.source_lists(),
+            nobodys: sources.iter().map(|_| OnceLock::new()).collect(),
+            sources,
             identities: names.identities.all(),
             keys: names.identities.keys(),
             revocations,

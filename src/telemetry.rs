@@ -27,7 +27,7 @@ impl Telemetry {
     }
 
     /// Account for one check. Every answer that leaves us passes here exactly once.
-    pub fn record(&self, record: &Record) {
+    pub fn record(&self, record: &Record<'_>) {
         self.metrics.count(record);
         write(record);
     }
@@ -54,25 +54,25 @@ impl Telemetry {
 }
 
 /// One debug line a decision, allowed or denied. The fields are escaped: whatever the client sent stays on that line.
-fn write(record: &Record) {
-    let decision = &record.decision;
+fn write(record: &Record<'_>) {
+    let decision = record.decision;
     debug!(
         decision.id = %record.decision_id,
         decision.effect = decision.effect().name(),
         decision.reason = decision.reason.code(),
         decision.place = decision.place.as_ref().map(tracing::field::display),
-        decision.detail = record.detail.as_deref().map(Plain).map(tracing::field::display),
+        decision.detail = record.detail.map(Plain).map(tracing::field::display),
         dialect = record.dialect.name(),
         route.host = decision.route.as_deref().map(|route| &*route.host),
         route.name = decision.route.as_deref().map(|route| &*route.name),
         subject.user = decision.principal.identity().map(|identity| tracing::field::display(Plain(&identity.user))),
         subject.source = decision.principal.identity().map(|identity| &*identity.source),
-        request.method = record.method.as_deref().map(Plain).map(tracing::field::display),
-        request.host = record.host.as_deref().map(Plain).map(tracing::field::display),
-        request.path = record.path.as_deref().map(Plain).map(tracing::field::display),
+        request.method = record.method.map(Plain).map(tracing::field::display),
+        request.host = record.host.map(Plain).map(tracing::field::display),
+        request.path = record.path.map(Plain).map(tracing::field::display),
         client.ip = record.client_ip.map(tracing::field::display),
         response.status = record.status,
-        policy = &*record.policy,
+        policy = &**record.policy,
         took_us = record.took.map(|took| u64::try_from(took.as_micros()).unwrap_or(u64::MAX)),
         "request decided"
     );

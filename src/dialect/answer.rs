@@ -11,7 +11,7 @@ pub(super) const DECISION: HeaderName = HeaderName::from_static("x-postern-decis
 
 /// The identity headers of an allow. Proxies delete those on their list that are not here.
 pub(super) fn identity(allow: &Allow) -> HeaderMap {
-    allow.set.iter().map(|(name, text)| (name.clone(), HeaderValue::from(text.clone()))).collect()
+    allow.headers.set().iter().map(|(name, text)| (name.clone(), HeaderValue::from(text.clone()))).collect()
 }
 
 /// The status of a denial; one that a proxy could take for an allow, or not at all, becomes 503.

@@ -52,8 +52,7 @@ pub(super) fn decode(parts: &Parts) -> Result<Attributes<'_>, Refusal> {
 /// The identity headers, and the names Envoy shall remove; `None` when that list cannot be written.
 pub(super) fn allow(allow: &Allow) -> Option<HeaderMap> {
     let mut headers = answer::identity(allow);
-    let names: Vec<&str> =
-        allow.remove.iter().filter(|name| !headers.contains_key(*name)).map(HeaderName::as_str).collect();
+    let names: Vec<&str> = allow.headers.remove().iter().map(HeaderName::as_str).collect();
     if !names.is_empty() {
         headers.insert(REMOVE, HeaderValue::try_from(names.join(", ")).ok()?);
     }

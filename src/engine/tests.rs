@@ -117,8 +117,8 @@ fn bearer(token: &str) -> String {
 /// The headers set and removed.
 fn passed(response: &Response) -> (Vec<(String, String)>, Vec<String>) {
     let Verdict::Allow(allow) = &response.verdict else { panic!("denied: {response:?}") };
-    let set = allow.set.iter().map(|(name, value)| (name.to_string(), value.as_str().to_owned())).collect();
-    (set, allow.remove.iter().map(ToString::to_string).collect())
+    let set = allow.headers.set().iter().map(|(name, value)| (name.to_string(), value.as_str().to_owned())).collect();
+    (set, allow.headers.remove().iter().map(ToString::to_string).collect())
 }
 
 /// The reason, the status, and one header of a denial.

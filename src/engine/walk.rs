@@ -1,7 +1,8 @@
 //! Stations 2 to 8 as one plain function: no IO, no clock. `serve`, `explain` and everything that asks "what would it
 //! decide" take this very walk.
 
-use http::HeaderName;
+use std::sync::Arc;
+
 use http::header::LOCATION;
 use http::header::WWW_AUTHENTICATE;
 use jiff::Timestamp;
@@ -16,13 +17,13 @@ use crate::authn::authenticate;
 use crate::model::client_ip::ClientAddress;
 use crate::model::decision::Decision;
 use crate::model::decision::DecisionId;
-use crate::model::header::HeaderText;
-use crate::model::identity::Identity;
 use crate::model::identity::Principal;
+use crate::model::identity::Terms;
 use crate::model::reason::Reason;
 use crate::model::record::Counts;
 use crate::model::request::Request;
 use crate::model::response::Allow;
+use crate::model::response::AllowHeaders;
 use crate::model::response::Verdict;
 use crate::policy::Denied;
 use crate::policy::Routed;
@@ -209,11 +210,9 @@ impl Visit<'_> {
         spoofed: &Spoofed,
         trace: &mut impl Trace,
     ) -> Walk {
-        let headers = &self.snapshot.policy.headers;
-        let set = match principal.identity().map(|identity| self.identity_headers(identity)) {
-            None => Vec::new(),
-            Some(Ok(set)) => set,
-            Some(Err(reason)) => {
+        let headers = match self.allow_headers(routed, &principal, spoofed) {
+            Ok(headers) => headers,
+            Err(reason) => {
                 let denied = Denied {
                     reason,
                     place: Some(routed.route.id.place.clone()),
@@ -223,11 +222,7 @@ impl Visit<'_> {
                 return self.deny(denied, principal, trace);
             }
         };
-        let mut remove = headers.owned();
-        remove.extend(spoofed.removable());
-        remove.extend(self.snapshot.credential_headers(routed.route.sources.list));
-        remove.retain(|name| !set.iter().any(|(kept, _)| kept == name));
-        for (name, value) in &set {
+        for (name, value) in headers.set() {
             // An assertion is a credential, and an explanation is passed around.
             let assertion = self.snapshot.policy.headers.assertion.as_ref() == Some(name);
             trace.note(Station::Respond, None, || match assertion {
@@ -235,7 +230,7 @@ impl Visit<'_> {
                 false => format!("set {name}: {value}"),
             });
         }
-        for name in &remove {
+        for name in headers.remove() {
             trace.note(Station::Respond, None, || format!("remove {name}"));
         }
         let decision = Decision {
@@ -244,18 +239,46 @@ impl Visit<'_> {
             place: Some(routed.route.id.place.clone()),
             principal,
         };
-        self.done(decision, Verdict::Allow(Allow { reason, set, remove }))
+        self.done(decision, Verdict::Allow(Allow { reason, headers }))
     }
 
-    /// The headers that carry an identity, or why it cannot be carried.
-    fn identity_headers(&mut self, identity: &Identity) -> Result<Vec<(HeaderName, HeaderText)>, Reason> {
-        let mut set = self.snapshot.policy.headers.of(identity, &mut self.counts)?;
-        if let Some(assertions) = &self.snapshot.assertions {
-            let signed =
-                assertions.sign(identity, self.request.host.name(), self.given.now).ok_or(Reason::GroupsTooLarge)?;
-            set.push((assertions.header().clone(), signed));
-        }
-        Ok(set)
+    /// What the allow changes in the request, or why the identity cannot be carried.
+    fn allow_headers(
+        &mut self,
+        routed: &Routed<'_>,
+        principal: &Principal,
+        spoofed: &Spoofed,
+    ) -> Result<Arc<AllowHeaders>, Reason> {
+        let (snapshot, sources) = (self.snapshot, routed.route.sources.list);
+        let fresh = |set| snapshot.headers_with(set, spoofed.removable().collect(), sources);
+        // Nothing in them is of this request alone.
+        let lasting = spoofed.names.is_empty() && snapshot.assertions.is_none();
+        let mut counts = Counts::default();
+        let headers = match principal.identity() {
+            None if lasting => snapshot.nobodys_headers(sources),
+            None => Arc::new(fresh(Vec::new())),
+            Some(identity) if lasting => {
+                let terms = Terms { policy: Arc::clone(&snapshot.digest), sources };
+                let (headers, dropped) = identity.allow_headers(terms, || {
+                    let mut counts = Counts::default();
+                    let set = snapshot.policy.headers.of(identity, &mut counts)?;
+                    Ok((fresh(set), counts))
+                })?;
+                counts = dropped;
+                headers
+            }
+            Some(identity) => {
+                let mut set = snapshot.policy.headers.of(identity, &mut counts)?;
+                if let Some(assertions) = &snapshot.assertions {
+                    let signed = assertions.sign(identity, self.request.host.name(), self.given.now);
+                    set.push((assertions.header().clone(), signed.ok_or(Reason::GroupsTooLarge)?));
+                }
+                Arc::new(fresh(set))
+            }
+        };
+        self.counts.dropped_groups += counts.dropped_groups;
+        self.counts.dropped_values += counts.dropped_values;
+        Ok(headers)
     }
 
     /// Station 8 for a denial.

@@ -1,15 +1,42 @@
 //! Who is asking, once proven.
 
 use std::sync::Arc;
+use std::sync::OnceLock;
 
 use crate::model::claim_path::ClaimPath;
 use crate::model::reason::Reason;
+use crate::model::record::Counts;
+use crate::model::response::AllowHeaders;
 
 /// A proven identity. The only way to one is [`Identity::verified`], called by the sources in `authn`
 /// after the credential has been checked: a search for that name lists every place that trusts someone.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Identity {
     claims: Claims,
+    prepared: OnceLock<Prepared>,
+}
+
+/// The headers of an allow to this caller.
+#[derive(Clone, Debug)]
+struct Prepared {
+    terms: Terms,
+    headers: Arc<AllowHeaders>,
+    counts: Counts,
+}
+
+/// What the headers of an allow depend on besides the caller.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// Digest of the policy: of the very one, not of an equal one.
+    pub policy: Arc<str>,
+    /// The route's list of identity sources.
+    pub sources: usize,
+}
+
+impl PartialEq for Terms {
+    fn eq(&self, other: &Terms) -> bool {
+        Arc::ptr_eq(&self.policy, &other.policy) && self.sources == other.sources
+    }
 }
 
 /// What a source learned about a caller.
@@ -44,7 +71,36 @@ impl Identity {
     /// user must still be sound: not empty, no surrounding white space, no control characters (I7).
     pub fn verified(claims: Claims) -> Result<Identity, Reason> {
         let sound = |text: &str| !text.is_empty() && text.trim() == text && !text.chars().any(char::is_control);
-        if sound(&claims.subject) && sound(&claims.user) { Ok(Identity { claims }) } else { Err(Reason::TokenClaims) }
+        if sound(&claims.subject) && sound(&claims.user) {
+            Ok(Identity { claims, prepared: OnceLock::new() })
+        } else {
+            Err(Reason::TokenClaims)
+        }
+    }
+}
+
+impl Identity {
+    /// The headers of an allow to this caller, and what was left out of them. They are kept for the first terms that
+    /// ask, which are as good as always the only ones.
+    pub fn allow_headers<E>(
+        &self,
+        terms: Terms,
+        prepare: impl FnOnce() -> Result<(AllowHeaders, Counts), E>,
+    ) -> Result<(Arc<AllowHeaders>, Counts), E> {
+        if let Some(kept) = self.prepared.get().filter(|kept| kept.terms == terms) {
+            return Ok((Arc::clone(&kept.headers), kept.counts));
+        }
+        let (headers, counts) = prepare()?;
+        let headers = Arc::new(headers);
+        // Another thread may have been faster, or other terms were: then it stays as it is.
+        let _ = self.prepared.set(Prepared { terms, headers: Arc::clone(&headers), counts });
+        Ok((headers, counts))
+    }
+}
+
+impl PartialEq for Identity {
+    fn eq(&self, other: &Identity) -> bool {
+        self.claims == other.claims
     }
 }
 

@@ -8,26 +8,27 @@ use crate::model::decision::Decision;
 use crate::model::decision::DecisionId;
 use crate::model::dialect::Dialect;
 
-/// Everything worth knowing about one check, made once when it is answered.
+/// Everything worth knowing about one check, made once when it is answered. It borrows: whoever keeps something of it
+/// copies that.
 #[derive(Clone, Debug)]
-pub struct Record {
+pub struct Record<'r> {
     pub at: jiff::Timestamp,
     pub decision_id: DecisionId,
     pub dialect: Dialect,
-    pub decision: Decision,
+    pub decision: &'r Decision,
     /// The status the answer carries, before a dialect folds it; 200 for an allow.
     pub status: u16,
     /// Canonical method, host and path; `None` when the request could not be read so far.
-    pub method: Option<String>,
-    pub host: Option<String>,
-    pub path: Option<String>,
+    pub method: Option<&'r str>,
+    pub host: Option<&'r str>,
+    pub path: Option<&'r str>,
     pub client_ip: Option<IpAddr>,
     /// Digest of the policy that decided.
-    pub policy: Arc<str>,
+    pub policy: &'r Arc<str>,
     /// From the decoded check to its answer; `None` for a check that was never begun.
     pub took: Option<Duration>,
     /// For the operator: what exactly was wrong. Never sent to the client.
-    pub detail: Option<String>,
+    pub detail: Option<&'r str>,
     /// What was left out or ignored on the way.
     pub counts: Counts,
 }

@@ -1,5 +1,9 @@
 //! The answer to a check, before a dialect writes it: an allow or a denial, never something between.
 
+use std::sync::Arc;
+use std::sync::OnceLock;
+
+use bytes::Bytes;
 use http::HeaderName;
 
 use crate::model::decision::DecisionId;
@@ -24,10 +28,48 @@ pub enum Verdict {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Allow {
     pub reason: Reason,
-    /// Identity headers to set on the request upstream. Never a name that is also in `remove`.
-    pub set: Vec<(HeaderName, HeaderText)>,
-    /// Headers that must be absent upstream: every owned identity header that is not set.
-    pub remove: Vec<HeaderName>,
+    /// What it changes in the request.
+    pub headers: Arc<AllowHeaders>,
+}
+
+/// What an allow changes in the request on its way upstream. It depends on the caller and hardly on the request, so it
+/// is made once and used for many answers.
+#[derive(Clone, Debug)]
+pub struct AllowHeaders {
+    set: Vec<(HeaderName, HeaderText)>,
+    remove: Vec<HeaderName>,
+    written: OnceLock<Bytes>,
+}
+
+impl AllowHeaders {
+    /// Set these and make the others absent. A name in both lists is set.
+    pub fn new(set: Vec<(HeaderName, HeaderText)>, mut remove: Vec<HeaderName>) -> AllowHeaders {
+        remove.retain(|name| !set.iter().any(|(kept, _)| kept == name));
+        AllowHeaders { set, remove, written: OnceLock::new() }
+    }
+
+    /// Identity headers to set on the request upstream.
+    pub fn set(&self) -> &[(HeaderName, HeaderText)] {
+        &self.set
+    }
+
+    /// Headers that must be absent upstream: every owned identity header that is not set, and what holds nothing but
+    /// credentials.
+    pub fn remove(&self) -> &[HeaderName] {
+        &self.remove
+    }
+
+    /// The whole answer as the gRPC listener sends it, for every allow with these headers the same octets.
+    pub fn written(&self, write: impl FnOnce() -> Bytes) -> Bytes {
+        self.written.get_or_init(write).clone()
+    }
+}
+
+impl PartialEq for AllowHeaders {
+    /// Whether it has been written is of no account.
+    fn eq(&self, other: &AllowHeaders) -> bool {
+        self.set == other.set && self.remove == other.remove
+    }
 }
 
 /// The request may not pass.

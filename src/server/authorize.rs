@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::engine::Checked;
 use crate::engine::Engine;
 use crate::model::caller::Callers;
 use crate::model::introspection_status::IntrospectionStatus;
@@ -15,12 +16,13 @@ use crate::telemetry::clock;
 
 /// Answers checks, and says who may ask for them.
 pub trait Authorize: Send + Sync + 'static {
-    /// Answer one check. `deadline` is what is left of the caller's patience, when it said so.
-    fn authorize<'w>(
+    /// Answer one check, at once where that can be done. `deadline` is what is left of the caller's patience, when it
+    /// said so.
+    fn check<'w>(
         &self,
         attributes: Result<Attributes<'w>, Refusal>,
         deadline: Option<Duration>,
-    ) -> impl Future<Output = Response> + Send;
+    ) -> Checked<impl Future<Output = Response> + Send>;
 
     /// Answer a check that cannot be judged at all: always a denial.
     fn refuse(&self, refusal: &Refusal) -> Response;
@@ -47,12 +49,12 @@ pub trait Authorize: Send + Sync + 'static {
 }
 
 impl Authorize for Engine {
-    fn authorize<'w>(
+    fn check<'w>(
         &self,
         attributes: Result<Attributes<'w>, Refusal>,
         deadline: Option<Duration>,
-    ) -> impl Future<Output = Response> + Send {
-        Engine::authorize(self, attributes, deadline)
+    ) -> Checked<impl Future<Output = Response> + Send> {
+        Engine::check(self, attributes, deadline)
     }
 
     fn refuse(&self, refusal: &Refusal) -> Response {

@@ -23,9 +23,12 @@ use hyper::body::Incoming;
 use tower::Service;
 
 use crate::dialect::ext_authz;
+use crate::engine::Checked;
 use crate::model::dialect::Dialect;
 use crate::model::reason::Reason;
 use crate::model::request::Refusal;
+use crate::model::response as model;
+use crate::model::response::Verdict;
 use crate::server::authorize::Authorize;
 use crate::server::frame;
 use crate::server::frame::FrameError;
@@ -77,8 +80,7 @@ async fn check<A: Authorize>(lane: &Lane<A>, request: Request<Incoming>) -> Byte
     let arrived = clock::instant();
     let deadline = request.headers().get(GRPC_TIMEOUT).and_then(frame::timeout).map(in_time);
     let limit = deadline.unwrap_or(lane.limits.longest).min(lane.limits.longest);
-    // Boxed: a check takes kilobytes, which neither a resting connection nor an answer on its way needs.
-    match guard(limit, Box::pin(judge(lane, request, arrived, deadline))).await {
+    match guard(limit, judge(lane, request, arrived, deadline)).await {
         Outcome::Done(answer) => answer,
         Outcome::Panicked => refuse(lane, Reason::Internal, "the check panicked".to_owned()),
         Outcome::Late => refuse(lane, Reason::DeadlineExceeded, format!("no decision within {limit:?}")),
@@ -108,8 +110,19 @@ async fn judge<A: Authorize>(
         Err(refusal) => return malformed(refusal.detail),
     };
     let left = deadline.map(|deadline| deadline.saturating_sub(clock::instant().duration_since(arrived)));
-    let response = lane.engine.authorize(ext_authz::decode(&message), left).await;
-    frame::write(&ext_authz::encode(&response))
+    match lane.engine.check(ext_authz::decode(&message), left).boxed() {
+        Checked::Answered(response) => written(&response),
+        Checked::Waits(response) => written(&response.await),
+    }
+}
+
+/// The octets of an answer. Allows to one caller are the same, so they are written once.
+fn written(response: &model::Response) -> Bytes {
+    let write = || frame::write(&ext_authz::encode(response));
+    match &response.verdict {
+        Verdict::Allow(allow) if allow.reason.allows() => allow.headers.written(write),
+        Verdict::Allow(_) | Verdict::Deny(_) => write(),
+    }
 }
 
 fn refuse<A: Authorize>(lane: &Lane<A>, reason: Reason, detail: String) -> Bytes {

@@ -61,11 +61,10 @@ async fn check<A: Authorize>(lane: &Lane<A>, dialect: Dialect, parts: &Parts) ->
     let method = &parts.method;
     let limit = lane.limits.longest;
     let judge = async {
-        let response = lane.engine.authorize(forward_auth::decode(dialect, parts), None).await;
+        let response = lane.engine.check(forward_auth::decode(dialect, parts), None).boxed().answer().await;
         forward_auth::encode(dialect, method, &response)
     };
-    // Boxed, as over gRPC: a resting connection has no use for its kilobytes.
-    match guard(limit, Box::pin(judge)).await {
+    match guard(limit, judge).await {
         Outcome::Done(response) => response,
         Outcome::Panicked => refuse(lane, dialect, method, Reason::Internal, "the check panicked".to_owned()),
         Outcome::Late => {

@@ -141,7 +141,7 @@ impl Metrics {
     }
 
     /// Count one decision.
-    pub(super) fn count(&self, record: &Record) {
+    pub(super) fn count(&self, record: &Record<'_>) {
         tally::count(self.id, record, |record| self.decision_counter(record));
         if let (Some(histogram), Some(took)) = (self.durations.get(record.dialect as usize), record.took) {
             histogram.observe(took.as_secs_f64());
@@ -203,8 +203,8 @@ impl Metrics {
         text
     }
 
-    fn decision_counter(&self, record: &Record) -> Option<IntCounter> {
-        let decision = &record.decision;
+    fn decision_counter(&self, record: &Record<'_>) -> Option<IntCounter> {
+        let decision = record.decision;
         let route = decision.route.as_ref().map(|route| route.to_string()).unwrap_or_default();
         let labels = [record.dialect.name(), &route, decision.effect().name(), decision.reason.code()];
         self.decisions.get_metric_with_label_values(&labels).ok()

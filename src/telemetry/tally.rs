@@ -22,7 +22,7 @@ thread_local! {
 }
 
 /// Count one decision. `resolve` finds the counter when this thread meets the combination for the first time.
-pub(super) fn count(owner: u64, record: &Record, resolve: impl Fn(&Record) -> Option<IntCounter>) {
+pub(super) fn count(owner: u64, record: &Record<'_>, resolve: impl Fn(&Record<'_>) -> Option<IntCounter>) {
     let counted = TALLY.try_with(|cell| {
         let mut slot = cell.try_borrow_mut().ok()?;
         let tally = Tally::current(&mut slot, owner, record);
@@ -65,16 +65,16 @@ struct Child {
 }
 
 impl Tally {
-    fn current<'a>(slot: &'a mut Option<Tally>, owner: u64, record: &Record) -> &'a mut Tally {
+    fn current<'a>(slot: &'a mut Option<Tally>, owner: u64, record: &Record<'_>) -> &'a mut Tally {
         let stale = slot.as_ref().is_none_or(|tally| {
-            tally.owner != owner || !(Arc::ptr_eq(&tally.policy, &record.policy) || tally.policy == record.policy)
+            tally.owner != owner || !(Arc::ptr_eq(&tally.policy, record.policy) || tally.policy == *record.policy)
         });
         if stale {
             *slot = None;
         }
         slot.get_or_insert_with(|| Tally {
             owner,
-            policy: Arc::clone(&record.policy),
+            policy: Arc::clone(record.policy),
             routes: HashMap::default(),
             unrouted: Vec::new(),
         })

@@ -156,8 +156,8 @@ impl Answer {
         match &response.verdict {
             Verdict::Allow(allow) => {
                 let mut set: Vec<_> =
-                    allow.set.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect();
-                let mut removed: Vec<_> = allow.remove.iter().map(ToString::to_string).collect();
+                    allow.headers.set().iter().map(|(name, text)| (name.to_string(), text.to_string())).collect();
+                let mut removed: Vec<_> = allow.headers.remove().iter().map(ToString::to_string).collect();
                 set.sort();
                 removed.sort();
                 Answer { reason: allow.reason.code(), status: 200, set, removed }

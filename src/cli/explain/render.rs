@@ -97,8 +97,8 @@ impl<'e> Explanation<'e> {
         match walked.map(|walked| &walked.verdict) {
             None => {}
             Some(Verdict::Allow(allow)) => {
-                set.extend(allow.set.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-                remove.extend(allow.remove.iter().map(|name| name.as_str()));
+                set.extend(allow.headers.set().iter().map(|(name, value)| (name.as_str(), value.as_str())));
+                remove.extend(allow.headers.remove().iter().map(|name| name.as_str()));
             }
             Some(Verdict::Deny(denial)) => {
                 status = denial.status;

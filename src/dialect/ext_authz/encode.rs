@@ -28,17 +28,11 @@ pub fn failure(reason: Reason) -> CheckResponse {
 
 /// Envoy overwrites a header that is set without `append`, and lets a removal win over a value.
 fn allowed(allow: &Allow) -> CheckResponse {
-    let set = |name: &http::HeaderName| allow.set.iter().any(|(other, _)| other == name);
     CheckResponse {
         status: Some(Status { code: OK, message: String::new() }),
         http_response: Some(HttpResponse::OkResponse(OkHttpResponse {
-            headers: allow.set.iter().map(|(name, text)| header(name.as_str(), text.as_str())).collect(),
-            headers_to_remove: allow
-                .remove
-                .iter()
-                .filter(|name| !set(name))
-                .map(|name| name.as_str().to_owned())
-                .collect(),
+            headers: allow.headers.set().iter().map(|(name, text)| header(name.as_str(), text.as_str())).collect(),
+            headers_to_remove: allow.headers.remove().iter().map(|name| name.as_str().to_owned()).collect(),
             response_headers_to_add: Vec::new(),
         })),
     }

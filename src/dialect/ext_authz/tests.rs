@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use envoy_types::pb::envoy::config::core::v3 as their_core;
 use envoy_types::pb::envoy::service::auth::v3 as theirs;
 use proptest::prelude::*;
@@ -10,7 +12,7 @@ use crate::dialect::fixture::{file, recorded, shown};
 use crate::model::decision::DecisionId;
 use crate::model::header::HeaderText;
 use crate::model::reason::Reason;
-use crate::model::response::{Allow, Denial, Response, Verdict};
+use crate::model::response::{Allow, AllowHeaders, Denial, Response, Verdict};
 
 mod compatible;
 mod same;
@@ -241,8 +243,10 @@ fn allow(reason: Reason) -> Response {
         decision_id: DecisionId(10),
         verdict: Verdict::Allow(Allow {
             reason,
-            set: vec![(http::HeaderName::from_static("remote-user"), text("alice"))],
-            remove: ["remote-groups", "remote-user"].map(http::HeaderName::from_static).to_vec(),
+            headers: Arc::new(AllowHeaders::new(
+                vec![(http::HeaderName::from_static("remote-user"), text("alice"))],
+                ["remote-groups", "remote-user"].map(http::HeaderName::from_static).to_vec(),
+            )),
         }),
     }
 }

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use http::{Request, header};
 use proptest::prelude::*;
 
@@ -5,6 +7,7 @@ use super::*;
 use crate::dialect::fixture::{recorded, shown};
 use crate::model::decision::DecisionId;
 use crate::model::header::HeaderText;
+use crate::model::response::AllowHeaders;
 
 const HTTP: [Dialect; 6] =
     [Dialect::EnvoyHttp, Dialect::Caddy, Dialect::Traefik, Dialect::Nginx, Dialect::IngressNginx, Dialect::Haproxy];
@@ -307,8 +310,10 @@ fn allow(reason: Reason) -> Response {
         decision_id: DecisionId(10),
         verdict: Verdict::Allow(Allow {
             reason,
-            set: vec![(http::HeaderName::from_static("remote-user"), text("alice"))],
-            remove: ["remote-groups", "remote-user", "x-api-key"].map(http::HeaderName::from_static).to_vec(),
+            headers: Arc::new(AllowHeaders::new(
+                vec![(http::HeaderName::from_static("remote-user"), text("alice"))],
+                ["remote-groups", "remote-user", "x-api-key"].map(http::HeaderName::from_static).to_vec(),
+            )),
         }),
     }
 }

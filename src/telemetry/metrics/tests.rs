@@ -14,22 +14,27 @@ fn route(host: &str, name: &str) -> Arc<RouteId> {
     Arc::new(RouteId { host: host.into(), name: name.into(), place: Place::whole("policy.yaml") })
 }
 
-fn record(policy: &Arc<str>, route: Option<&Arc<RouteId>>, reason: Reason) -> Record {
-    Record {
+/// Count one decision.
+fn count(metrics: &Metrics, policy: &Arc<str>, route: Option<&Arc<RouteId>>, reason: Reason) {
+    took(metrics, policy, route, reason, Some(Duration::from_micros(40)));
+}
+
+fn took(metrics: &Metrics, policy: &Arc<str>, route: Option<&Arc<RouteId>>, reason: Reason, took: Option<Duration>) {
+    metrics.count(&Record {
         at: Timestamp::UNIX_EPOCH,
         decision_id: DecisionId(1),
         dialect: Dialect::ExtAuthz,
-        decision: Decision { route: route.cloned(), ..Decision::deny(reason) },
+        decision: &Decision { route: route.cloned(), ..Decision::deny(reason) },
         status: reason.status(),
         method: None,
-        host: Some("random.example.test".to_owned()),
-        path: Some("/random".to_owned()),
+        host: Some("random.example.test"),
+        path: Some("/random"),
         client_ip: None,
-        policy: Arc::clone(policy),
-        took: Some(Duration::from_micros(40)),
+        policy,
+        took,
         detail: None,
         counts: Counts { dropped_groups: 2, ..Counts::default() },
-    }
+    });
 }
 
 fn lines<'a>(text: &'a str, start: &str) -> Vec<&'a str> {
@@ -42,10 +47,10 @@ fn f8_decisions_are_counted_by_configured_names_only() {
     let policy: Arc<str> = "p1".into();
     let wiki = route("wiki.test", "/**");
     for _ in 0..3 {
-        metrics.count(&record(&policy, Some(&wiki), Reason::Permitted));
+        count(&metrics, &policy, Some(&wiki), Reason::Permitted);
     }
-    metrics.count(&record(&policy, Some(&wiki), Reason::RequirementFailed));
-    metrics.count(&record(&policy, None, Reason::HostUnknown));
+    count(&metrics, &policy, Some(&wiki), Reason::RequirementFailed);
+    count(&metrics, &policy, None, Reason::HostUnknown);
     let text = metrics.gather(Timestamp::UNIX_EPOCH, &[]);
     assert_eq!(
         lines(&text, "postern_decisions_total"),
@@ -68,7 +73,7 @@ fn a_new_policy_keeps_the_counters_of_the_old_one() {
     let metrics = Metrics::new().expect("metrics");
     for digest in ["p1", "p2", "p1"] {
         let policy: Arc<str> = digest.into();
-        metrics.count(&record(&policy, Some(&route("wiki.test", "/**")), Reason::Public));
+        count(&metrics, &policy, Some(&route("wiki.test", "/**")), Reason::Public);
     }
     let text = metrics.gather(Timestamp::UNIX_EPOCH, &[]);
     assert_eq!(
@@ -82,8 +87,8 @@ fn two_sets_of_metrics_do_not_mix() {
     let (one, two) = (Metrics::new().expect("metrics"), Metrics::new().expect("metrics"));
     let policy: Arc<str> = "p1".into();
     for _ in 0..2 {
-        one.count(&record(&policy, None, Reason::Internal));
-        two.count(&record(&policy, None, Reason::Internal));
+        count(&one, &policy, None, Reason::Internal);
+        count(&two, &policy, None, Reason::Internal);
     }
     for metrics in [&one, &two] {
         let text = metrics.gather(Timestamp::UNIX_EPOCH, &[]);
@@ -99,7 +104,7 @@ fn threads_add_to_the_same_counter() {
     let wiki = route("wiki.test", "/**");
     std::thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| (0..100).for_each(|_| metrics.count(&record(&policy, Some(&wiki), Reason::Public))));
+            scope.spawn(|| (0..100).for_each(|_| count(&metrics, &policy, Some(&wiki), Reason::Public)));
         }
     });
     assert!(metrics.gather(Timestamp::UNIX_EPOCH, &[]).contains(r#"route="wiki.test /**"} 400"#));
@@ -118,8 +123,8 @@ fn insecure_switches_follow_the_policy_in_force() {
 fn a_refusal_without_a_duration_does_not_lower_the_others() {
     let metrics = Metrics::new().expect("metrics");
     let policy: Arc<str> = "p1".into();
-    metrics.count(&record(&policy, None, Reason::HostUnknown));
-    metrics.count(&Record { took: None, ..record(&policy, None, Reason::Overloaded) });
+    count(&metrics, &policy, None, Reason::HostUnknown);
+    took(&metrics, &policy, None, Reason::Overloaded, None);
     let text = metrics.gather(Timestamp::UNIX_EPOCH, &[]);
     assert_eq!(lines(&text, "postern_decisions_total").len(), 2, "{text}");
     let duration = |what: &str| {

@@ -110,7 +110,7 @@ impl House {
         };
         match self.engine.authorize(Ok(attributes), Some(2 * PATIENCE)).await.verdict {
             Verdict::Allow(allow) => {
-                let user = allow.set.iter().find(|(name, _)| *name == "remote-user");
+                let user = allow.headers.set().iter().find(|(name, _)| *name == "remote-user");
                 (200, user.map(|(_, value)| value.as_str().to_owned()))
             }
             Verdict::Deny(denial) => (denial.status, None),

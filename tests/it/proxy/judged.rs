@@ -69,9 +69,11 @@ impl Outcome {
                 reason: allow.reason.code().to_owned(),
                 status: 200,
                 login: None,
-                identity: sorted(allow.set.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect()),
+                identity: sorted(
+                    allow.headers.set().iter().map(|(name, text)| (name.to_string(), text.to_string())).collect(),
+                ),
                 absent: {
-                    let mut absent: Vec<_> = allow.remove.iter().map(ToString::to_string).collect();
+                    let mut absent: Vec<_> = allow.headers.remove().iter().map(ToString::to_string).collect();
                     absent.sort();
                     absent
                 },

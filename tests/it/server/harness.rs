@@ -14,6 +14,7 @@ use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::TokioIo;
 use postern::dialect::ext_authz::CheckResponse;
 use postern::dialect::ext_authz::proto::envoy::service::auth::v3::check_response::HttpResponse;
+use postern::engine::Checked;
 use postern::model::caller::Callers;
 use postern::model::decision::DecisionId;
 use postern::model::introspection_status::IntrospectionStatus;
@@ -26,6 +27,7 @@ use postern::model::reason::Reason;
 use postern::model::request::Attributes;
 use postern::model::request::Refusal;
 use postern::model::response::Allow;
+use postern::model::response::AllowHeaders;
 use postern::model::response::Denial;
 use postern::model::response::Response;
 use postern::model::response::Verdict;
@@ -84,15 +86,19 @@ impl Scripted {
 }
 
 impl Authorize for Scripted {
-    async fn authorize(&self, attributes: Result<Attributes<'_>, Refusal>, _: Option<Duration>) -> Response {
+    fn check<'w>(
+        &self,
+        attributes: Result<Attributes<'w>, Refusal>,
+        _: Option<Duration>,
+    ) -> Checked<impl Future<Output = Response> + Send> {
         self.asked.send_modify(|asked| *asked += 1);
-        match (self.engine, attributes) {
+        Checked::Answered(match (self.engine, attributes) {
             (Engine::Panics | Engine::PanicsAlways, _) => panic!("a bug"),
-            (Engine::NeverAnswers, _) => std::future::pending().await,
+            (Engine::NeverAnswers, _) => return Checked::Waits(std::future::pending()),
             (Engine::Allows | Engine::Denies, Err(refusal)) => self.refuse(&refusal),
             (Engine::Allows, Ok(_)) => allow(),
             (Engine::Denies, Ok(_)) => deny(Reason::RequirementFailed),
-        }
+        })
     }
 
     fn refuse(&self, refusal: &Refusal) -> Response {
@@ -129,7 +135,8 @@ impl Authorize for Scripted {
 }
 
 fn allow() -> Response {
-    let verdict = Verdict::Allow(Allow { reason: Reason::Permitted, set: Vec::new(), remove: Vec::new() });
+    let verdict =
+        Verdict::Allow(Allow { reason: Reason::Permitted, headers: Arc::new(AllowHeaders::new(vec![], vec![])) });
     Response { decision_id: DecisionId(1), verdict }
 }
 
