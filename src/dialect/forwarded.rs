@@ -26,7 +26,7 @@ impl<'w, const N: usize> Fields<'w, N> {
         headers: &'w HeaderMap,
     ) -> Result<Fields<'w, N>, Refusal> {
         let joined = matches!(dialect, Dialect::EnvoyHttp);
-        let mut fields = Fields { dialect, forwarding, found: [None; N], rest: Collected::new(joined) };
+        let mut fields = Fields { dialect, forwarding, found: [None; N], rest: Collected::new(joined, headers.len()) };
         for (name, value) in headers {
             match forwarding.standing(name.as_str()) {
                 Standing::Attribute(place) => fields.attribute(place, name, value)?,

@@ -63,8 +63,9 @@ pub(super) struct Collected<'w> {
 }
 
 impl Collected<'_> {
-    pub(super) fn new(joined: bool) -> Self {
-        Collected { headers: Headers::new(joined), ..Collected::default() }
+    /// Room for so many headers.
+    pub(super) fn new(joined: bool, fields: usize) -> Self {
+        Collected { headers: Headers::with_capacity(joined, fields), ..Collected::default() }
     }
 }
 

@@ -17,6 +17,11 @@ impl<'w> Headers<'w> {
         Headers { fields: Vec::new(), joined }
     }
 
+    /// The same with room for so many fields.
+    pub fn with_capacity(joined: bool, fields: usize) -> Headers<'w> {
+        Headers { fields: Vec::with_capacity(fields), joined }
+    }
+
     /// Add one field. The name is lower-cased when it is not already.
     pub fn push(&mut self, name: &'w str, value: &'w [u8]) {
         let name = if name.bytes().any(|byte| byte.is_ascii_uppercase()) {

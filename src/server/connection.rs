@@ -91,10 +91,7 @@ impl<A: Authorize> Server<A> {
         let lane = Arc::clone(&self.lane);
         match protocol {
             Protocol::Grpc => {
-                let service = service_fn(move |request| {
-                    let lane = Arc::clone(&lane);
-                    async move { Ok::<_, Infallible>(grpc::answer(&lane, request).await) }
-                });
+                let service = service_fn(move |request| grpc::answer(Arc::clone(&lane), request));
                 let connection = watcher.watch(self.http2.serve_connection(TokioIo::new(paced), service));
                 tokio::spawn(async move {
                     log_end(connection.await);

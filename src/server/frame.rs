@@ -3,7 +3,7 @@
 //! Written here because a gRPC library answers a message it cannot read with a gRPC error, and Envoy under
 //! `failure_mode_allow` takes that for an allow.
 
-use std::pin::pin;
+use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -40,16 +40,15 @@ pub(super) enum FrameError {
 }
 
 /// Read a body that must hold exactly one message of at most `limit` octets. What has to wait for more is `held`.
-pub(super) async fn read<B>(body: B, limit: usize, mut held: Held) -> Result<Bytes, FrameError>
+pub(super) async fn read<B>(mut body: B, limit: usize, mut held: Held) -> Result<Bytes, FrameError>
 where
-    B: Body<Data = Bytes, Error: std::fmt::Display>,
+    B: Body<Data = Bytes, Error: std::fmt::Display> + Unpin,
 {
-    let mut body = pin!(body);
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     loop {
         let next = std::future::poll_fn(|context| {
-            let next = body.as_mut().poll_frame(context);
+            let next = Pin::new(&mut body).poll_frame(context);
             if next.is_pending() && !wait(&mut first, &mut all, &mut held) {
                 return Poll::Ready(Some(Err(FrameError::Crowded)));
             }

@@ -3,7 +3,10 @@
 //! Whatever is sent to the path of the check and however it goes, the caller gets gRPC status OK and a `CheckResponse`.
 //! A gRPC error would be an allow under Envoy's `failure_mode_allow`.
 
+use std::convert::Infallible;
 use std::pin::Pin;
+use std::pin::pin;
+use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
 use std::time::Duration;
@@ -49,58 +52,97 @@ const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
-/// Answer any request to the gRPC listener.
-pub(super) async fn answer<A: Authorize>(lane: &Lane<A>, request: Request<Incoming>) -> Response<Answer> {
-    let path = request.uri().path();
-    if path == CHECK {
-        let underway = lane.enter();
-        let octets = match &underway {
-            Some(_) => check(lane, request).await,
-            None => refuse(lane, Reason::Overloaded, "too many checks under way".to_owned()),
-        };
-        return reply(Answer::Message { octets: Some(octets), _underway: underway });
+/// Answer any request to the gRPC listener. Of its head, no more is kept than is needed: the future is moved around
+/// for every check.
+pub(super) fn answer<A: Authorize>(
+    lane: Arc<Lane<A>>,
+    request: Request<Incoming>,
+) -> impl Future<Output = Result<Response<Answer>, Infallible>> + Send + use<A> {
+    let asked = caught(|| Asked::of(request));
+    async move {
+        Ok(match asked {
+            Some(Asked::Check(head, body)) => {
+                let underway = lane.enter();
+                let octets = match &underway {
+                    Some(_) => check(&lane, head, body).await,
+                    None => refuse(&lane, Reason::Overloaded, "too many checks under way".to_owned()),
+                };
+                reply(Answer::Message { octets: Some(octets), _underway: underway })
+            }
+            Some(Asked::Health(request)) => {
+                // Watching goes on for as long as one wants.
+                task::let_last();
+                let mut health = lane.health.clone();
+                match Box::pin(health.call(*request)).await {
+                    Ok(response) => response.map(Answer::Health),
+                    Err(never) => match never {},
+                }
+            }
+            Some(Asked::Unknown) => {
+                const UNIMPLEMENTED: HeaderValue = HeaderValue::from_static("12");
+                let mut response = reply(Answer::Empty);
+                response.headers_mut().insert(GRPC_STATUS, UNIMPLEMENTED);
+                response
+            }
+            None => {
+                let octets = refuse(&lane, Reason::Internal, "reading the head panicked".to_owned());
+                reply(Answer::Message { octets: Some(octets), _underway: None })
+            }
+        })
     }
-    if path.starts_with(HEALTH) {
-        // Watching goes on for as long as one wants.
-        task::let_last();
-        let mut health = lane.health.clone();
-        return match Box::pin(health.call(request)).await {
-            Ok(response) => response.map(Answer::Health),
-            Err(never) => match never {},
-        };
+}
+
+/// What is asked for.
+enum Asked {
+    Check(Head, Incoming),
+    Health(Box<Request<Incoming>>),
+    Unknown,
+}
+
+/// What the head of a check says.
+struct Head {
+    arrived: Instant,
+    /// The caller's patience, less what the way back takes.
+    deadline: Option<Duration>,
+    /// Why this is no gRPC call.
+    fault: Option<String>,
+}
+
+impl Asked {
+    fn of(request: Request<Incoming>) -> Asked {
+        let path = request.uri().path();
+        if path == CHECK {
+            let deadline = request.headers().get(GRPC_TIMEOUT).and_then(frame::timeout).map(in_time);
+            let fault = if request.method() != Method::POST {
+                Some(format!("method {:?}", request.method().as_str()))
+            } else if !request.headers().get(CONTENT_TYPE).is_some_and(is_grpc) {
+                Some("the content type is not application/grpc".to_owned())
+            } else {
+                None
+            };
+            return Asked::Check(Head { arrived: clock::instant(), deadline, fault }, request.into_body());
+        }
+        if path.starts_with(HEALTH) { Asked::Health(Box::new(request)) } else { Asked::Unknown }
     }
-    const UNIMPLEMENTED: HeaderValue = HeaderValue::from_static("12");
-    let mut response = reply(Answer::Empty);
-    response.headers_mut().insert(GRPC_STATUS, UNIMPLEMENTED);
-    response
 }
 
 /// One check, to the octets of its answer.
-async fn check<A: Authorize>(lane: &Lane<A>, request: Request<Incoming>) -> Bytes {
-    let arrived = clock::instant();
-    let deadline = request.headers().get(GRPC_TIMEOUT).and_then(frame::timeout).map(in_time);
-    let limit = deadline.unwrap_or(lane.limits.longest).min(lane.limits.longest);
-    match guard(limit, judge(lane, request, arrived, deadline)).await {
+async fn check<A: Authorize>(lane: &Lane<A>, head: Head, body: Incoming) -> Bytes {
+    let limit = head.deadline.unwrap_or(lane.limits.longest).min(lane.limits.longest);
+    match guard(limit, pin!(Some(judge(lane, head, body)))).await {
         Outcome::Done(answer) => answer,
         Outcome::Panicked => refuse(lane, Reason::Internal, "the check panicked".to_owned()),
         Outcome::Late => refuse(lane, Reason::DeadlineExceeded, format!("no decision within {limit:?}")),
     }
 }
 
-async fn judge<A: Authorize>(
-    lane: &Lane<A>,
-    request: Request<Incoming>,
-    arrived: Instant,
-    deadline: Option<Duration>,
-) -> Bytes {
+async fn judge<A: Authorize>(lane: &Lane<A>, head: Head, body: Incoming) -> Bytes {
+    let Head { arrived, deadline, fault } = head;
     let malformed = |detail: String| refuse(lane, Reason::MessageMalformed, detail);
-    if request.method() != Method::POST {
-        return malformed(format!("method {:?}", request.method().as_str()));
+    if let Some(fault) = fault {
+        return malformed(fault);
     }
-    if !request.headers().get(CONTENT_TYPE).is_some_and(is_grpc) {
-        return malformed("the content type is not application/grpc".to_owned());
-    }
-    let message = match frame::read(request.into_body(), lane.limits.message, lane.unfinished.place()).await {
+    let message = match frame::read(body, lane.limits.message, lane.unfinished.place()).await {
         Ok(message) => message,
         Err(crowded @ FrameError::Crowded) => return refuse(lane, Reason::Overloaded, crowded.to_string()),
         Err(error) => return malformed(error.to_string()),

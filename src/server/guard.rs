@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
-use std::pin::pin;
+use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -16,9 +16,9 @@ pub(super) enum Outcome<T> {
 }
 
 /// Run `future` to its end, its panic, or until `limit` has passed. The timer is made only when there is something to
-/// wait for, which most checks never do.
-pub(super) async fn guard<T>(limit: Duration, future: impl Future<Output = T>) -> Outcome<T> {
-    let mut future = pin!(Some(future));
+/// wait for, which most checks never do. Where the future lies is the caller's affair, so that there is room for it only
+/// once.
+pub(super) async fn guard<T>(limit: Duration, mut future: Pin<&mut Option<impl Future<Output = T>>>) -> Outcome<T> {
     let mut timer = None;
     let outcome = poll_fn(|context| {
         if let Some(future) = future.as_mut().as_pin_mut() {
@@ -46,24 +46,26 @@ pub(super) fn caught<T>(work: impl FnOnce() -> T) -> Option<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use super::*;
 
     const LIMIT: Duration = Duration::from_millis(200);
 
     #[tokio::test(start_paused = true)]
     async fn a_future_ends_in_one_of_three_ways() {
-        assert_eq!(guard(LIMIT, async { 1 }).await, Outcome::Done(1));
+        assert_eq!(guard(LIMIT, pin!(Some(async { 1 }))).await, Outcome::Done(1));
         let waits = async {
             tokio::time::sleep(LIMIT / 2).await;
             2
         };
-        assert_eq!(guard(LIMIT, waits).await, Outcome::Done(2));
-        assert_eq!(guard(LIMIT, std::future::pending::<()>()).await, Outcome::Late);
+        assert_eq!(guard(LIMIT, pin!(Some(waits))).await, Outcome::Done(2));
+        assert_eq!(guard(LIMIT, pin!(Some(std::future::pending::<()>()))).await, Outcome::Late);
         let panics = async {
             tokio::task::yield_now().await;
             panic!("a bug");
         };
-        assert_eq!(guard::<()>(LIMIT, panics).await, Outcome::Panicked);
+        assert_eq!(guard::<()>(LIMIT, pin!(Some(panics))).await, Outcome::Panicked);
     }
 
     #[tokio::test]
@@ -78,6 +80,6 @@ mod tests {
             let _grenade = Grenade;
             std::future::pending::<()>().await;
         };
-        assert_eq!(guard(Duration::from_millis(1), holds).await, Outcome::Panicked);
+        assert_eq!(guard(Duration::from_millis(1), pin!(Some(holds))).await, Outcome::Panicked);
     }
 }

@@ -4,6 +4,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::pin::pin;
 use std::task::Context;
 use std::task::Poll;
 
@@ -64,7 +65,7 @@ async fn check<A: Authorize>(lane: &Lane<A>, dialect: Dialect, parts: &Parts) ->
         let response = lane.engine.check(forward_auth::decode(dialect, parts), None).boxed().answer().await;
         forward_auth::encode(dialect, method, &response)
     };
-    match guard(limit, judge).await {
+    match guard(limit, pin!(Some(judge))).await {
         Outcome::Done(response) => response,
         Outcome::Panicked => refuse(lane, dialect, method, Reason::Internal, "the check panicked".to_owned()),
         Outcome::Late => {

@@ -3,12 +3,14 @@
 //! hyper does not poll the body of an answer for which the peer gives no credit, so nothing in the service could do it.
 
 use std::cell::Cell;
-use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::Pin;
+use std::task::Context;
 use std::task::Poll;
 use std::time::Duration;
 
 use hyper::rt::Executor;
+use pin_project_lite::pin_project;
+use tokio::time::Sleep;
 
 tokio::task_local! {
     static LASTING: Cell<bool>;
@@ -32,22 +34,34 @@ where
     F::Output: Send,
 {
     fn execute(&self, stream: F) {
-        let longest = self.longest;
-        tokio::spawn(LASTING.scope(Cell::new(false), async move {
-            let mut stream = pin!(stream);
-            let mut timer = None;
-            // Dropping the stream resets it. The timer is made only when there is something to wait for.
-            poll_fn(|context| {
-                if stream.as_mut().poll(context).is_ready() {
-                    return Poll::Ready(());
-                }
-                if LASTING.with(Cell::get) {
-                    return Poll::Pending;
-                }
-                timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(longest))).as_mut().poll(context)
-            })
-            .await;
-        }));
+        tokio::spawn(LASTING.scope(Cell::new(false), Stream { stream, longest: self.longest, timer: None }));
+    }
+}
+
+pin_project! {
+    /// One stream and its time. Written out, because an `async` block would keep room for the stream twice, and every
+    /// check moves it several times.
+    struct Stream<F> {
+        #[pin]
+        stream: F,
+        longest: Duration,
+        timer: Option<Pin<Box<Sleep>>>,
+    }
+}
+
+impl<F: Future> Future for Stream<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        // Dropping the stream resets it. The timer is made only when there is something to wait for.
+        if this.stream.poll(context).is_ready() {
+            return Poll::Ready(());
+        }
+        if LASTING.with(Cell::get) {
+            return Poll::Pending;
+        }
+        this.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(*this.longest))).as_mut().poll(context)
     }
 }
 

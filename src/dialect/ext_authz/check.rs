@@ -133,7 +133,12 @@ impl<'w> Http<'w> {
         while let Some(field) = fields.next(|number| matches!(number, 2..=8 | 10 | 13))? {
             match field.number() {
                 2 => self.method = field.text()?,
-                3 => self.headers.push(entry(&field)?),
+                3 => {
+                    if self.headers.is_empty() {
+                        self.headers.reserve(USUAL);
+                    }
+                    self.headers.push(entry(&field)?);
+                }
                 4 => self.path = field.text()?,
                 5 => self.host = field.text()?,
                 6 => self.scheme = field.text()?,
@@ -179,6 +184,9 @@ fn entry<'w>(field: &Field<'w>) -> Result<(&'w str, &'w str), WireError> {
     }
     Ok((key, value))
 }
+
+/// Most requests have no more header fields than this.
+const USUAL: usize = 32;
 
 /// Past this many entries they are looked up, not compared one by one.
 const FEW: usize = 48;

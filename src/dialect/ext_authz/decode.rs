@@ -66,7 +66,7 @@ fn certificate<'w>(source: &Source<'w>) -> StatedCertificate<'w> {
 fn collect<'w>(http: &Http<'w>) -> Result<Collected<'w>, Refusal> {
     match &http.header_map {
         None => {
-            let mut collected = Collected::new(true);
+            let mut collected = Collected::new(true, http.headers.len());
             if let Some(name) = two_spellings(&http.headers) {
                 return Err(refuse(Reason::AttributeConflict, format!("{name} in two spellings")));
             }
@@ -76,7 +76,7 @@ fn collect<'w>(http: &Http<'w>) -> Result<Collected<'w>, Refusal> {
             Ok(collected)
         }
         Some(map) if http.headers.is_empty() => {
-            let mut collected = Collected::new(false);
+            let mut collected = Collected::new(false, map.len());
             for field in map {
                 let octets = if field.raw.is_empty() { field.value.as_bytes() } else { field.raw };
                 add(http, &mut collected, field.key, octets)?;

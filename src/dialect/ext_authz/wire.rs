@@ -107,6 +107,11 @@ impl<'w> Fields<'w> {
     }
 
     fn varint(&mut self) -> Result<u64, WireError> {
+        // Nearly all of them are small.
+        if let [byte @ 0..0x80, rest @ ..] = self.rest {
+            self.rest = rest;
+            return Ok(u64::from(*byte));
+        }
         let mut value = 0;
         for (at, byte) in self.rest.iter().enumerate().take(10) {
             value |= u64::from(byte & 0x7F) << (at * 7);
