@@ -12,7 +12,6 @@
 
 use std::future::Future;
 use std::io;
-use std::io::IoSlice;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
@@ -227,21 +226,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         result
     }
 
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        pieces: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let result = Pin::new(&mut this.stream).poll_write_vectored(context, pieces);
-        if let Poll::Ready(Ok(_)) = result {
-            this.wrote();
-        }
-        result
-    }
-
+    /// Several answers in one buffer cost less than a list of their pieces: answers are small, and HTTP/2 would write
+    /// each of more than 256 octets in a system call of its own.
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        false
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
