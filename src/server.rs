@@ -2,8 +2,9 @@
 //!
 //! Our own accept loop stands in front of hyper, because `tonic::transport::Server` switches off hyper's limits and
 //! knows none on connections. A listener accepts (`accept`), deals the connection to a thread (`threads`), which serves
-//! it (`connection`) by `grpc` or `http`; `guard` sees to it that nothing but an answer comes out. `reload` exchanges
-//! the policy under all of them.
+//! it (`connection`) by `grpc` or `http`; `guard` sees to it that nothing but an answer comes out. When a thread is
+//! behind, `paced` tells for how long and `lane` turns checks away. `reload` exchanges the policy under all
+//! of them.
 
 pub mod authorize;
 pub mod bind;
@@ -12,6 +13,7 @@ pub mod reload;
 
 mod accept;
 mod admin;
+mod bell;
 mod connection;
 mod frame;
 mod frames;
@@ -19,7 +21,9 @@ mod grpc;
 mod guard;
 mod http;
 mod lane;
+mod overload;
 mod paced;
+mod patience;
 mod protocol;
 mod slot;
 mod store;

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::ready;
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -20,6 +21,7 @@ use crate::server::accept::Arrival;
 use crate::server::accept::Stream;
 use crate::server::admin::Admin;
 use crate::server::authorize::Authorize;
+use crate::server::bell::heard;
 use crate::server::grpc;
 use crate::server::http;
 use crate::server::lane::Lane;
@@ -72,8 +74,8 @@ impl<A: Authorize> Server<A> {
         let server = Arc::clone(self);
         tokio::spawn(async move {
             tokio::select! {
-                ready = stream.readable() => match ready {
-                    Ok(()) => server.spawn(protocol, stream, slot, watcher),
+                (ready, heard) = heard(stream.readable()) => match ready {
+                    Ok(()) => server.spawn(protocol, stream, heard, slot, watcher),
                     Err(error) => log_unwatched(Err(error)),
                 },
                 () = server.draining.cancelled() => {}
@@ -82,16 +84,16 @@ impl<A: Authorize> Server<A> {
         });
     }
 
-    fn spawn<S>(&self, protocol: Protocol, stream: S, slot: impl Send + 'static, watcher: Watcher)
+    fn spawn<S>(&self, protocol: Protocol, stream: S, arrived: Instant, slot: impl Send + 'static, watcher: Watcher)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let paced = Paced::new(stream, &self.lane.limits, self.lane.unfinished.place());
+        let paced = Paced::new(stream, &self.lane.limits, self.lane.unfinished.place(), Some(arrived));
         let pace = paced.pace();
         let lane = Arc::clone(&self.lane);
         match protocol {
             Protocol::Grpc => {
-                let service = service_fn(move |request| grpc::answer(Arc::clone(&lane), request));
+                let service = service_fn(move |request| grpc::answer(Arc::clone(&lane), request, pace.arrived()));
                 let connection = watcher.watch(self.http2.serve_connection(TokioIo::new(paced), service));
                 tokio::spawn(async move {
                     log_end(connection.await);
@@ -101,8 +103,8 @@ impl<A: Authorize> Server<A> {
             Protocol::Http => {
                 let service = service_fn(move |request| {
                     pace.begin();
-                    let lane = Arc::clone(&lane);
-                    async move { Ok::<_, Infallible>(http::answer(&lane, request).await) }
+                    let (lane, arrived) = (Arc::clone(&lane), pace.arrived());
+                    async move { Ok::<_, Infallible>(http::answer(&lane, request, arrived).await) }
                 });
                 let connection = watcher.watch(self.either.serve_connection(TokioIo::new(paced), service).into_owned());
                 tokio::spawn(async move {
@@ -145,7 +147,7 @@ fn spawn_admin<A: Authorize, S>(admin: &Arc<Admin<A>>, stream: S, slot: impl Sen
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let paced = Paced::new(stream, limits, Store::new(limits.unfinished).place());
+    let paced = Paced::new(stream, limits, Store::new(limits.unfinished).place(), None);
     let pace = paced.pace();
     let admin = Arc::clone(admin);
     let service = service_fn(move |request| {

@@ -53,19 +53,19 @@ const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// Answer any request to the gRPC listener. Of its head, no more is kept than is needed: the future is moved around
-/// for every check.
+/// for every check. It `arrived` then, and has waited for its turn since.
 pub(super) fn answer<A: Authorize>(
     lane: Arc<Lane<A>>,
     request: Request<Incoming>,
+    arrived: Instant,
 ) -> impl Future<Output = Result<Response<Answer>, Infallible>> + Send + use<A> {
-    let asked = caught(|| Asked::of(request));
+    let asked = caught(|| Asked::of(request, arrived));
     async move {
         Ok(match asked {
             Some(Asked::Check(head, body)) => {
-                let underway = lane.enter();
-                let octets = match &underway {
-                    Some(_) => check(&lane, head, body).await,
-                    None => refuse(&lane, Reason::Overloaded, "too many checks under way".to_owned()),
+                let (octets, underway) = match lane.enter() {
+                    Ok(underway) => (check(&lane, head, body).await, Some(underway)),
+                    Err(cause) => (refuse(&lane, Reason::Overloaded, cause.to_owned()), None),
                 };
                 reply(Answer::Message { octets: Some(octets), _underway: underway })
             }
@@ -109,7 +109,7 @@ struct Head {
 }
 
 impl Asked {
-    fn of(request: Request<Incoming>) -> Asked {
+    fn of(request: Request<Incoming>, arrived: Instant) -> Asked {
         let path = request.uri().path();
         if path == CHECK {
             let deadline = request.headers().get(GRPC_TIMEOUT).and_then(frame::timeout).map(in_time);
@@ -120,7 +120,7 @@ impl Asked {
             } else {
                 None
             };
-            return Asked::Check(Head { arrived: clock::instant(), deadline, fault }, request.into_body());
+            return Asked::Check(Head { arrived, deadline, fault }, request.into_body());
         }
         if path.starts_with(HEALTH) { Asked::Health(Box::new(request)) } else { Asked::Unknown }
     }
@@ -128,7 +128,8 @@ impl Asked {
 
 /// One check, to the octets of its answer.
 async fn check<A: Authorize>(lane: &Lane<A>, head: Head, body: Incoming) -> Bytes {
-    let limit = head.deadline.unwrap_or(lane.limits.longest).min(lane.limits.longest);
+    let waited = clock::instant().saturating_duration_since(head.arrived);
+    let limit = head.deadline.unwrap_or(lane.limits.longest).min(lane.limits.longest).saturating_sub(waited);
     match guard(limit, pin!(Some(judge(lane, head, body)))).await {
         Outcome::Done(answer) => answer,
         Outcome::Panicked => refuse(lane, Reason::Internal, "the check panicked".to_owned()),
@@ -147,6 +148,10 @@ async fn judge<A: Authorize>(lane: &Lane<A>, head: Head, body: Incoming) -> Byte
         Err(crowded @ FrameError::Crowded) => return refuse(lane, Reason::Overloaded, crowded.to_string()),
         Err(error) => return malformed(error.to_string()),
     };
+    // Not before the message is there, which may come after its head.
+    if let Err(cause) = lane.turn(arrived, deadline) {
+        return refuse(lane, Reason::Overloaded, cause.to_owned());
+    }
     let message = match ext_authz::read(&message) {
         Ok(message) => message,
         Err(refusal) => return malformed(refusal.detail),

@@ -7,8 +7,11 @@ use std::pin::Pin;
 use std::pin::pin;
 use std::task::Context;
 use std::task::Poll;
+use std::time::Duration;
+use std::time::Instant;
 
 use bytes::Bytes;
+use http::HeaderName;
 use http::HeaderValue;
 use http::Method;
 use http::Request;
@@ -40,16 +43,21 @@ use crate::server::lane::Underway;
 use crate::telemetry::log::Plain;
 
 /// Answer any request to the HTTP listener.
-pub(super) async fn answer<A: Authorize>(lane: &Lane<A>, request: Request<Incoming>) -> Response<Answer> {
+///
+/// It `arrived` then, and has waited for its turn since.
+pub(super) async fn answer<A: Authorize>(
+    lane: &Lane<A>,
+    request: Request<Incoming>,
+    arrived: Instant,
+) -> Response<Answer> {
     // Dropping the body closes an HTTP/1 connection on which more of it was announced.
     let (parts, _) = request.into_parts();
-    let underway = lane.enter();
-    let mut response = match (forward_auth::of_path(parts.uri.path()), &underway) {
-        (None, _) => unknown_path(lane, &parts),
-        (Some(dialect), Some(_)) => check(lane, dialect, &parts).await,
-        (Some(dialect), None) => {
-            refuse(lane, dialect, &parts.method, Reason::Overloaded, "too many checks under way".to_owned())
-        }
+    let (mut response, underway) = match forward_auth::of_path(parts.uri.path()) {
+        None => (unknown_path(lane, &parts), None),
+        Some(dialect) => match lane.turn(arrived, patience(dialect, &parts)).and_then(|()| lane.enter()) {
+            Ok(underway) => (check(lane, dialect, &parts).await, Some(underway)),
+            Err(cause) => (refuse(lane, dialect, &parts.method, Reason::Overloaded, cause.to_owned()), None),
+        },
     };
     // A proxy and we may not agree where such a request ends, so it is the last one on its connection.
     if parts.version < Version::HTTP_2 && parts.headers.contains_key(TRANSFER_ENCODING) {
@@ -84,6 +92,15 @@ fn refuse<A: Authorize>(
     let refusal = Refusal { dialect, reason, detail };
     caught(|| forward_auth::encode(dialect, method, &lane.engine.refuse(&refusal)))
         .unwrap_or_else(|| forward_auth::failure(dialect, method, reason))
+}
+
+/// How long its proxy waits for the answer, where the proxy says so: Envoy does, in milliseconds.
+fn patience(dialect: Dialect, parts: &Parts) -> Option<Duration> {
+    const TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
+    let stated = (dialect == Dialect::EnvoyHttp).then(|| parts.headers.get(TIMEOUT)).flatten()?;
+    let stated = stated.to_str().ok()?.parse().ok()?;
+    // Nought would be one that waits for ever.
+    (stated > 0).then(|| Duration::from_millis(stated))
 }
 
 /// The body of an answer. Until it is sent, the check is under way.

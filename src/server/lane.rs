@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
 
 use bytes::Bytes;
 use tonic_health::pb::health_server::HealthServer;
@@ -12,8 +14,12 @@ use crate::dialect::ext_authz;
 use crate::model::reason::Reason;
 use crate::server::frame;
 use crate::server::limits::Limits;
+use crate::server::overload::Overload;
+use crate::server::patience::Patience;
+use crate::server::patience::Turn;
 use crate::server::store::Store;
 use crate::telemetry::Telemetry;
+use crate::telemetry::clock;
 
 pub(super) struct Lane<A> {
     pub(super) engine: Arc<A>,
@@ -25,6 +31,8 @@ pub(super) struct Lane<A> {
     /// Checks this thread may answer at once: its share of the process's.
     capacity: usize,
     in_flight: Arc<AtomicUsize>,
+    patience: Patience,
+    overload: Overload,
     /// Where its connections keep what is not whole yet: its share of the process's.
     pub(super) unfinished: Arc<Store>,
 }
@@ -47,13 +55,35 @@ impl<A> Lane<A> {
             limits,
             last_resort: frame::write(&ext_authz::failure(Reason::Internal)),
             in_flight: Arc::default(),
+            patience: Patience::default(),
+            overload: Overload::default(),
         }
     }
 
-    /// Begin a check, unless too many are under way.
-    pub(super) fn enter(&self) -> Option<Underway> {
+    /// Begin a check, or say why it is turned away: too many are under way.
+    pub(super) fn enter(&self) -> Result<Underway, &'static str> {
         let underway = Underway(Arc::clone(&self.in_flight));
-        (self.in_flight.fetch_add(1, Ordering::Relaxed) < self.capacity).then_some(underway)
+        if self.in_flight.fetch_add(1, Ordering::Relaxed) < self.capacity {
+            return Ok(underway);
+        }
+        Err(self.overload.refused("too many checks under way", Duration::ZERO, clock::instant()))
+    }
+
+    /// A check that arrived then, and whose caller waits so long for its answer, has its turn; or say why it is turned
+    /// away: it had to wait too long for that.
+    pub(super) fn turn(&self, arrived: Instant, deadline: Option<Duration>) -> Result<(), &'static str> {
+        let now = clock::instant();
+        let waited = now.saturating_duration_since(arrived);
+        let patience = deadline.unwrap_or(self.limits.patience).min(self.limits.patience);
+        let turn = self.patience.turn(waited, patience);
+        if turn == Turn::InTime {
+            return Ok(());
+        }
+        self.telemetry.metrics().late_check();
+        match turn {
+            Turn::InTime | Turn::Late => Ok(()),
+            Turn::Overdue => Err(self.overload.refused("its turn came too late", waited, now)),
+        }
     }
 }
 

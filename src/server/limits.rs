@@ -14,6 +14,9 @@ pub struct Limits {
     pub in_flight: usize,
     /// The longest a check may take when its caller names no deadline, or a longer one.
     pub longest: Duration,
+    /// How long a caller that says nothing, or more, is taken to wait for its answer. When a thread is behind, checks
+    /// that waited for more than a quarter of it are turned away, a growing share of them, and all from half of it on.
+    pub patience: Duration,
     /// From the first octet of a request to the end of its head, or of any HTTP/2 frame to its last octet; and how long
     /// an HTTP/2 peer may take to accept an answer.
     pub head: Duration,
@@ -27,7 +30,8 @@ pub struct Limits {
     /// Octets of heads and messages that have begun and are not whole, over all connections. Past it such a head ends
     /// its connection, and such a message is refused. What arrives at once is not counted.
     pub unfinished: usize,
-    /// HTTP/2 requests under way on one connection.
+    /// HTTP/2 requests under way on one connection. A proxy with more opens another one (RFC 9113 §6.5.2 asks for 100
+    /// at least); the fewer, the shorter a thread's round through its connections, and the sooner an answer leaves.
     pub streams: u32,
     /// How long connections may take to finish at the end.
     pub drain: Duration,
@@ -40,12 +44,13 @@ impl Default for Limits {
             connections_per_peer: 5_000,
             in_flight: 10_000,
             longest: Duration::from_secs(5),
+            patience: Duration::from_secs(1),
             head: Duration::from_secs(5),
             idle: Duration::from_secs(65 * 60),
             message: 256 * 1024,
             header_list: 128 * 1024,
             unfinished: 4 * 1024 * 1024,
-            streams: 256,
+            streams: 128,
             drain: Duration::from_secs(10),
         }
     }

@@ -8,13 +8,14 @@
 //! has begun must end soon, too.
 //!
 //! What has begun is kept in a store that all connections of the thread share, and a peer with much to say is heard
-//! in turn with the others.
+//! in turn with the others. Since when its octets have been waiting for that turn is told to the service.
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::task::Context;
 use std::task::Poll;
@@ -26,6 +27,7 @@ use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
 use tokio::time::Sleep;
 
+use crate::server::bell::Bell;
 use crate::server::frames::Frames;
 use crate::server::limits::Limits;
 use crate::server::store::Held;
@@ -60,6 +62,9 @@ pub(super) struct Paced<S> {
     held: Held,
     /// Octets read in this turn.
     turn: usize,
+    /// Since when what is read next has been there: we were woken, or stopped reading.
+    since: Option<Instant>,
+    bell: Option<Bell>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -76,29 +81,55 @@ enum Phase {
     Multiplexed(Option<Instant>),
 }
 
-/// How the service tells the stream that a head was complete.
+/// How the service tells the stream that a head was complete, and learns how long it lay there.
 #[derive(Clone)]
-pub(super) struct Pace(Arc<AtomicU8>);
+pub(super) struct Pace(Arc<Shared>);
+
+struct Shared {
+    begun: AtomicU8,
+    opened: Instant,
+    /// Nanoseconds from `opened` to when what was read last had arrived; 0 where that is not known.
+    arrived: AtomicU64,
+}
 
 impl Pace {
     const QUIET: u8 = 0;
     const BEGUN: u8 = 1;
 
+    fn new(arrived: Option<Instant>) -> Pace {
+        let opened = arrived.unwrap_or_else(clock::instant);
+        Pace(Arc::new(Shared { begun: AtomicU8::new(Pace::QUIET), opened, arrived: AtomicU64::new(0) }))
+    }
+
+    /// Since when the request that was just read has been waiting, as far as that is known.
+    pub(super) fn arrived(&self) -> Instant {
+        match self.0.arrived.load(Ordering::Relaxed) {
+            0 => clock::instant(),
+            nanos => self.0.opened + Duration::from_nanos(nanos),
+        }
+    }
+
+    fn read(&self, arrived: Option<Instant>) {
+        let nanos = arrived.map_or(0, |at| at.saturating_duration_since(self.0.opened).as_nanos().max(1));
+        self.0.arrived.store(u64::try_from(nanos).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
     /// A request has arrived whole, as far as its head goes.
     pub(super) fn begin(&self) {
-        self.0.store(Pace::BEGUN, Ordering::Relaxed);
+        self.0.begun.store(Pace::BEGUN, Ordering::Relaxed);
     }
 
     fn has_begun(&self) -> bool {
-        self.0.swap(Pace::QUIET, Ordering::Relaxed) == Pace::BEGUN
+        self.0.begun.swap(Pace::QUIET, Ordering::Relaxed) == Pace::BEGUN
     }
 }
 
 impl<S> Paced<S> {
-    pub(super) fn new(stream: S, limits: &Limits, held: Held) -> Paced<S> {
+    /// `arrived` is when the first octets did, if they waited for this.
+    pub(super) fn new(stream: S, limits: &Limits, held: Held, arrived: Option<Instant>) -> Paced<S> {
         Paced {
             stream,
-            pace: Pace(Arc::new(AtomicU8::new(Pace::QUIET))),
+            pace: Pace::new(arrived),
             phase: Phase::Rest(clock::instant()),
             head: limits.head,
             idle: limits.idle,
@@ -108,6 +139,8 @@ impl<S> Paced<S> {
             whole: true,
             held,
             turn: 0,
+            since: arrived,
+            bell: None,
             timer: None,
         }
     }
@@ -195,14 +228,21 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         let this = self.get_mut();
         if this.turn >= TURN {
             this.turn = 0;
+            this.since = Some(clock::instant());
             context.waker().wake_by_ref();
             return this.poll_late(context).map(Err);
         }
         let before = buffer.filled().len();
-        match Pin::new(&mut this.stream).poll_read(context, buffer) {
+        let bell = match &mut this.bell {
+            Some(bell) if bell.wakes(context) => bell,
+            bell => bell.insert(Bell::of(context)),
+        };
+        this.since = bell.rang().or(this.since);
+        match Pin::new(&mut this.stream).poll_read(&mut Context::from_waker(bell.waker()), buffer) {
             Poll::Ready(result) => {
                 let octets = buffer.filled().get(before..).unwrap_or_default();
                 if !octets.is_empty() {
+                    this.pace.read(this.since);
                     this.saw(octets);
                     this.turn += octets.len() + FRAME * this.frames.take_begun();
                 }
@@ -210,6 +250,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
             }
             Poll::Pending => {
                 this.turn = 0;
+                this.since = None;
                 this.poll_late(context).map(Err)
             }
         }

@@ -48,6 +48,7 @@ pub struct Metrics {
     dropped_values: IntCounter,
     spoofed: IntCounter,
     unknown_paths: IntCounter,
+    late_checks: IntCounter,
     connections: IntGaugeVec,
     connections_refused: IntCounterVec,
     keys: KeyMetrics,
@@ -110,6 +111,10 @@ impl Metrics {
                 "postern_unknown_paths_total",
                 "Requests to the HTTP listener outside the paths of the dialects, all refused",
             )?,
+            late_checks: count(
+                "postern_late_checks_total",
+                "Checks that waited for their turn longer than a quarter of their caller's patience, answered or not",
+            )?,
             connections: gauges(&registry, "postern_connections", "Open connections", &["listener"])?,
             connections_refused: counters(
                 &registry,
@@ -156,6 +161,11 @@ impl Metrics {
     /// One request to a path of the HTTP listener that is no dialect's.
     pub fn unknown_path(&self) {
         self.unknown_paths.inc();
+    }
+
+    /// One check whose turn came late.
+    pub fn late_check(&self) {
+        self.late_checks.inc();
     }
 
     /// The policy was exchanged, or a bad one was turned away and the old one kept.

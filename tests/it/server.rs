@@ -5,4 +5,5 @@ mod grpc;
 pub(crate) mod harness;
 mod http;
 mod listener;
+mod overload;
 mod reload;

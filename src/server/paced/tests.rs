@@ -20,7 +20,7 @@ async fn read(stream: &mut Paced<DuplexStream>) -> Option<usize> {
 fn pair() -> (DuplexStream, Paced<DuplexStream>) {
     let limits = Limits { head: Duration::from_millis(100), idle: Duration::from_millis(300), ..Limits::default() };
     let (peer, stream) = tokio::io::duplex(1024);
-    (peer, Paced::new(stream, &limits, Store::new(64 * 1024).place()))
+    (peer, Paced::new(stream, &limits, Store::new(64 * 1024).place(), None))
 }
 
 async fn took(work: impl Future<Output = Option<usize>>) -> (Option<usize>, u128) {
@@ -133,7 +133,7 @@ async fn heads_that_have_begun_share_one_store() {
     let mut ends = Vec::new();
     for number in 0..3 {
         let (mut peer, stream) = tokio::io::duplex(64 * 1024);
-        let mut stream = Paced::new(stream, &limits, store.place());
+        let mut stream = Paced::new(stream, &limits, store.place(), None);
         peer.write_all(&[b'a'; 40 * 1024]).await.expect("write");
         let mut buffer = vec![0; 40 * 1024];
         stream.read_exact(&mut buffer).await.expect("a head");
@@ -150,7 +150,7 @@ async fn heads_that_have_begun_share_one_store() {
 #[tokio::test]
 async fn a_peer_with_much_to_say_is_heard_in_turns() {
     let (mut peer, stream) = tokio::io::duplex(4 * TURN);
-    let mut stream = Paced::new(stream, &Limits::default(), Store::new(usize::MAX).place());
+    let mut stream = Paced::new(stream, &Limits::default(), Store::new(usize::MAX).place(), None);
     peer.write_all(&[b'a'; 3 * TURN]).await.expect("write");
     let mut buffer = vec![0; 4 * TURN];
     let (mut turns, mut read) = (1, 0);
@@ -172,4 +172,28 @@ async fn a_peer_with_much_to_say_is_heard_in_turns() {
     })
     .await;
     assert_eq!(turns, 3);
+}
+
+/// What waits while the thread is busy elsewhere has waited; what comes when we look has not.
+#[tokio::test]
+async fn a_request_has_waited_since_it_could_have_been_read() {
+    let (mut peer, mut stream) = pair();
+    let pace = stream.pace();
+    let reading = tokio::spawn(async move {
+        read(&mut stream).await;
+        let first = pace.arrived();
+        read(&mut stream).await;
+        (first, pace.arrived())
+    });
+    tokio::task::yield_now().await;
+    let before = clock::instant();
+    peer.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("write");
+    let between = clock::instant();
+    tokio::task::yield_now().await;
+    tokio::task::yield_now().await;
+    let after = clock::instant();
+    peer.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("write");
+    let (first, second) = reading.await.expect("the reader");
+    assert!(before <= first && first <= between, "not when it was read");
+    assert!(after <= second, "a later one is not as old");
 }

@@ -57,6 +57,8 @@ pub(crate) enum Engine {
     /// Panics, and panics again when asked to refuse.
     PanicsAlways,
     NeverAnswers,
+    /// Allows, and keeps its thread so long with each.
+    Takes(Duration),
 }
 
 /// An engine that does as it is told and remembers what it refused.
@@ -95,7 +97,11 @@ impl Authorize for Scripted {
         Checked::Answered(match (self.engine, attributes) {
             (Engine::Panics | Engine::PanicsAlways, _) => panic!("a bug"),
             (Engine::NeverAnswers, _) => return Checked::Waits(std::future::pending()),
-            (Engine::Allows | Engine::Denies, Err(refusal)) => self.refuse(&refusal),
+            (Engine::Allows | Engine::Denies | Engine::Takes(_), Err(refusal)) => self.refuse(&refusal),
+            (Engine::Takes(long), Ok(_)) => {
+                std::thread::sleep(long);
+                allow()
+            }
             (Engine::Allows, Ok(_)) => allow(),
             (Engine::Denies, Ok(_)) => deny(Reason::RequirementFailed),
         })
@@ -314,6 +320,11 @@ pub(crate) async fn send(address: SocketAddr, request: Request<Full<Bytes>>) -> 
     let mut sender = connect(address).await;
     let response =
         tokio::time::timeout(PATIENCE, sender.send_request(request)).await.expect("in time").expect("a response");
+    answer(response).await
+}
+
+/// Take an answer apart.
+pub(crate) async fn answer(response: http::Response<hyper::body::Incoming>) -> Called {
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["content-type"], "application/grpc");
     assert!(!response.headers().contains_key("grpc-status"), "{:?}", response.headers());

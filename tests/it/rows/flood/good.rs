@@ -115,6 +115,8 @@ fn note(done: &Mutex<Done>, want: bool, answer: Result<bool, String>, time: Dura
     let mut done = done.lock().expect("the client");
     match answer {
         Ok(allowed) if allowed == want => done.times.push(time),
+        // A slow machine under a flood is behind, and says so: to who waited for a quarter of a second, and nobody else.
+        Err(denied) if time >= Duration::from_millis(250) && denied.contains("overloaded") => done.times.push(time),
         other => done.faults.push(format!("{what}: {other:?}")),
     }
 }
