@@ -1,25 +1,27 @@
 //! The routes of one host block, found by path and method in time that does not grow with their number.
 
+mod trie;
+
 use std::collections::HashMap;
 
 use crate::model::path::reading::Reading;
-use crate::policy::pattern::PathPattern;
-use crate::policy::pattern::Segment;
 use crate::policy::regex::PathRegex;
 use crate::policy::route::Route;
 use crate::policy::route::RoutePattern;
+use crate::policy::table::trie::NONE;
+use crate::policy::table::trie::Trie;
 
-/// Routes in the order they were written, grouped by pattern.
+/// Routes in the order they were written. A pattern goes by the number of its first route.
 #[derive(Debug, Default)]
 pub struct RouteTable {
     routes: Vec<Route>,
-    /// For each pattern, in the order of its first route: the routes that have it.
-    patterns: Vec<Vec<usize>>,
+    /// For each route: the next one with the same pattern, or [`NONE`].
+    next: Vec<u32>,
     exact: Trie,
-    /// The same with folded literals, for readings of servers that ignore case.
-    folded: Trie,
+    /// The same with folded literals, for readings of servers that ignore case; `None` where it would be no other.
+    folded: Option<Trie>,
     /// Expressions, tried in order where they come before what the tries find.
-    regexes: Vec<(usize, PathRegex)>,
+    regexes: Vec<(u32, PathRegex)>,
     mentions_upper_case: bool,
 }
 
@@ -35,51 +37,60 @@ pub enum Found<'p> {
 impl RouteTable {
     /// Index routes in their order.
     pub fn new(routes: Vec<Route>) -> RouteTable {
-        let mut table = RouteTable::default();
+        let mut table = RouteTable { next: vec![NONE; routes.len()], ..RouteTable::default() };
+        let upper = |route: &Route| route.pattern.mentions_upper_case();
+        table.mentions_upper_case = routes.iter().any(upper);
+        let in_paths = |route: &Route| matches!(route.pattern, RoutePattern::Path(_)) && upper(route);
+        table.folded = routes.iter().any(in_paths).then(Trie::default);
+        // The last route so far of each pattern.
         #[expect(clippy::mutable_key_type, reason = "an expression is hashed and compared by its text alone")]
-        let mut numbers: HashMap<RoutePattern, usize> = HashMap::new();
-        for (index, route) in routes.iter().enumerate() {
-            let next = table.patterns.len();
-            let number = *numbers.entry(route.pattern.clone()).or_insert(next);
-            if number == next {
-                table.patterns.push(Vec::new());
-                match &route.pattern {
-                    RoutePattern::Path(pattern) => {
-                        table.exact.insert(pattern, number, false);
-                        table.folded.insert(pattern, number, true);
-                    }
-                    RoutePattern::Regex(regex) => table.regexes.push((number, regex.clone())),
+        let mut last: HashMap<&RoutePattern, u32> = HashMap::with_capacity(routes.len());
+        for (route, number) in routes.iter().zip(0..) {
+            if let Some(before) = last.insert(&route.pattern, number) {
+                if let Some(next) = table.next.get_mut(before as usize) {
+                    *next = number;
                 }
-                table.mentions_upper_case |= route.pattern.mentions_upper_case();
+                continue;
             }
-            if let Some(group) = table.patterns.get_mut(number) {
-                group.push(index);
+            match &route.pattern {
+                RoutePattern::Path(pattern) => {
+                    table.exact.insert(pattern, number, false);
+                    if let Some(folded) = &mut table.folded {
+                        folded.insert(pattern, number, true);
+                    }
+                }
+                RoutePattern::Regex(regex) => table.regexes.push((number, regex.clone())),
             }
         }
+        drop(last);
+        table.exact.shrink();
         table.routes = routes;
+        table.routes.shrink_to_fit();
         table
     }
 
     /// The first route whose path matches fixes the pattern; of the routes with that pattern, the first that lists
     /// the method is the one.
     pub fn find(&self, reading: &Reading<'_>, method: &str) -> Found<'_> {
-        let trie = if reading.folded() { &self.folded } else { &self.exact };
+        let trie = self.folded.as_ref().filter(|_| reading.folded()).unwrap_or(&self.exact);
         let listed = trie.find(reading.segments());
-        let earlier = |number: usize| listed.is_none_or(|listed| number < listed);
         let mut decoded = None;
         let mut covers =
             |regex: &PathRegex| regex.covers(decoded.get_or_insert_with(|| reading.decoded()), reading.folded());
-        let matched = self.regexes.iter().take_while(|(number, _)| earlier(*number)).find(|(_, regex)| covers(regex));
-        let first = matched.map(|(number, _)| *number).or(listed);
-        let Some(group) = first.and_then(|number| self.patterns.get(number)) else {
-            return Found::Nothing;
-        };
-        let mut routes = group.iter().filter_map(|index| self.routes.get(*index));
-        let Some(first) = routes.clone().next() else { return Found::Nothing };
-        match routes.find(|route| route.methods.lists(method)) {
+        let earlier = self.regexes.iter().take_while(|(number, _)| *number < listed);
+        let matched = earlier.into_iter().find(|(_, regex)| covers(regex));
+        let mut routes = self.same_pattern(matched.map_or(listed, |(number, _)| *number));
+        let Some(first) = routes.next() else { return Found::Nothing };
+        match std::iter::once(first).chain(routes).find(|route| route.methods.lists(method)) {
             Some(route) => Found::Route(route),
             None => Found::OtherMethods(first),
         }
+    }
+
+    /// The routes of one pattern, in order.
+    fn same_pattern(&self, first: u32) -> impl Iterator<Item = &Route> {
+        let next = |number: &u32| self.next.get(*number as usize).copied();
+        std::iter::successors(Some(first), next).map_while(|number| self.routes.get(number as usize))
     }
 
     /// Every route, in order.
@@ -93,102 +104,11 @@ impl RouteTable {
     }
 }
 
-/// Patterns by segment. A pattern's number is its precedence: the lowest that matches wins.
-#[derive(Debug)]
-struct Trie {
-    nodes: Vec<Node>,
-}
-
-#[derive(Debug, Default)]
-struct Node {
-    literals: HashMap<Box<[u8]>, usize>,
-    any: Option<usize>,
-    /// The pattern that ends here.
-    exact: Option<usize>,
-    /// The pattern whose `**` stands here.
-    open: Option<usize>,
-    /// The lowest pattern number in this subtree.
-    lowest: Option<usize>,
-}
-
-impl Default for Trie {
-    fn default() -> Self {
-        Trie { nodes: vec![Node::default()] }
-    }
-}
-
-impl Trie {
-    fn insert(&mut self, pattern: &PathPattern, number: usize, fold: bool) {
-        let mut at = 0;
-        for segment in pattern.segments() {
-            self.lower(at, number);
-            let next = self.nodes.len();
-            let Some(node) = self.nodes.get_mut(at) else { return };
-            at = match segment {
-                Segment::Any => *node.any.get_or_insert(next),
-                Segment::Literal(octets) => {
-                    let key = if fold { octets.to_ascii_lowercase() } else { octets.clone() };
-                    *node.literals.entry(key.into_boxed_slice()).or_insert(next)
-                }
-            };
-            if at == next {
-                self.nodes.push(Node::default());
-            }
-        }
-        self.lower(at, number);
-        if let Some(node) = self.nodes.get_mut(at) {
-            let slot = if pattern.is_open() { &mut node.open } else { &mut node.exact };
-            // Folding can make two patterns meet: the earlier one keeps the place.
-            slot.get_or_insert(number);
-        }
-    }
-
-    fn lower(&mut self, at: usize, number: usize) {
-        if let Some(node) = self.nodes.get_mut(at) {
-            node.lowest = Some(node.lowest.map_or(number, |lowest| lowest.min(number)));
-        }
-    }
-
-    fn find<'s>(&self, segments: impl Iterator<Item = &'s [u8]> + Clone) -> Option<usize> {
-        let mut best = None;
-        self.search(0, segments, &mut best);
-        best
-    }
-
-    fn search<'s>(&self, at: usize, mut segments: impl Iterator<Item = &'s [u8]> + Clone, best: &mut Option<usize>) {
-        let Some(node) = self.nodes.get(at) else { return };
-        let better = |number: usize, best: &Option<usize>| best.is_none_or(|best| number < best);
-        if !node.lowest.is_some_and(|lowest| better(lowest, best)) {
-            return;
-        }
-        if let Some(number) = node.open
-            && better(number, best)
-        {
-            *best = Some(number);
-        }
-        let Some(first) = segments.next() else {
-            if let Some(number) = node.exact
-                && better(number, best)
-            {
-                *best = Some(number);
-            }
-            return;
-        };
-        if let Some(next) = node.literals.get(first) {
-            self.search(*next, segments.clone(), best);
-        }
-        if let Some(next) = node.any
-            && !first.is_empty()
-        {
-            self.search(next, segments, best);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::path::Path;
+    use crate::policy::pattern::PathPattern;
     use crate::policy::route::testing::route;
 
     fn found(routes: &[(&str, &str)], method: &str, target: &str) -> String {
@@ -273,6 +193,48 @@ mod tests {
                 Found::OtherMethods(_) | Found::Nothing => "-",
             };
             assert_eq!(found, want, "{target}");
+        }
+    }
+
+    /// The table against the rule itself: every pattern in order.
+    #[test]
+    fn the_table_finds_what_going_through_all_patterns_finds() {
+        let segments = ["a", "b", "A", "*", "ab"];
+        let mut random = 1_u32;
+        let mut draw = |below: usize| {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (random >> 16) as usize % below
+        };
+        for round in 0..200 {
+            let mut some = |least: usize, kinds: usize| {
+                let length = draw(4).max(least);
+                (0..length).map(|_| format!("/{}", segments[draw(kinds)])).collect::<String>()
+            };
+            let patterns: Vec<String> = (0..12)
+                .map(|number| match number % 3 {
+                    0 => format!("{}/**", some(0, 5)),
+                    _ => some(1, 5),
+                })
+                .collect();
+            let table = RouteTable::new(patterns.iter().map(|text| route(text, text, "")).collect());
+            for _ in 0..20 {
+                let target = some(1, 3);
+                let path = Path::parse(&target).expect("a path");
+                let readings: Vec<_> = std::iter::once(path.canonical()).chain(path.other_readings(true)).collect();
+                for reading in readings {
+                    let covers = |text: &&String| {
+                        let pattern = PathPattern::parse(text).expect("a pattern");
+                        let pattern = if reading.folded() { pattern.folded() } else { pattern };
+                        pattern.covers(&PathPattern::parse(&reading.text()).expect("a path is a pattern"))
+                    };
+                    let found = match table.find(&reading, "GET") {
+                        Found::Route(route) => Some(&*route.id.name),
+                        Found::OtherMethods(_) | Found::Nothing => None,
+                    };
+                    let wanted = patterns.iter().find(covers).map(String::as_str);
+                    assert_eq!(found, wanted, "round {round}: {} in {patterns:?}", reading.text());
+                }
+            }
         }
     }
 
