@@ -97,13 +97,23 @@ impl HostPattern {
 #[derive(Debug, Default)]
 pub struct HostTable {
     blocks: Vec<HostBlock>,
-    index: HashMap<(HostKind, String), ByPort>,
+    /// By the name, or by what follows the wildcard.
+    index: HashMap<Box<str>, ByKind>,
+}
+
+/// The numbers of the blocks of one name.
+#[derive(Debug, Default)]
+struct ByKind {
+    exact: ByPort,
+    one_label: ByPort,
+    labels: ByPort,
 }
 
 #[derive(Debug, Default)]
 struct ByPort {
     any: Option<usize>,
-    ports: HashMap<u16, usize>,
+    /// Few names have blocks for ports, and those few ports.
+    ports: Vec<(u16, usize)>,
 }
 
 impl HostTable {
@@ -111,11 +121,12 @@ impl HostTable {
     pub fn new(blocks: Vec<(HostPattern, HostBlock)>) -> HostTable {
         let mut table = HostTable::default();
         for (number, (pattern, block)) in blocks.into_iter().enumerate() {
-            let by_port = table.index.entry((pattern.kind, pattern.name)).or_default();
+            let by_port = table.index.entry(pattern.name.into()).or_default().of_mut(pattern.kind);
             match pattern.port {
-                Some(port) => by_port.ports.entry(port).or_insert(number),
-                None => by_port.any.get_or_insert(number),
-            };
+                // The first of several is found first.
+                Some(port) => by_port.ports.push((port, number)),
+                None => _ = by_port.any.get_or_insert(number),
+            }
             table.blocks.push(block);
         }
         table
@@ -153,9 +164,28 @@ impl HostTable {
     }
 
     fn look_up(&self, kind: HostKind, name: &str, port: Option<u16>) -> Option<&HostBlock> {
-        let by_port = self.index.get(&(kind, name.to_owned()))?;
-        let number = port.and_then(|port| by_port.ports.get(&port).copied()).or(by_port.any)?;
+        let by_port = self.index.get(name)?.of(kind);
+        let listed = |port| by_port.ports.iter().find(|(listed, _)| *listed == port);
+        let number = port.and_then(listed).map(|(_, number)| *number).or(by_port.any)?;
         self.blocks.get(number)
+    }
+}
+
+impl ByKind {
+    fn of(&self, kind: HostKind) -> &ByPort {
+        match kind {
+            HostKind::Exact => &self.exact,
+            HostKind::OneLabel => &self.one_label,
+            HostKind::Labels => &self.labels,
+        }
+    }
+
+    fn of_mut(&mut self, kind: HostKind) -> &mut ByPort {
+        match kind {
+            HostKind::Exact => &mut self.exact,
+            HostKind::OneLabel => &mut self.one_label,
+            HostKind::Labels => &mut self.labels,
+        }
     }
 }
 
