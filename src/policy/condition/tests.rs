@@ -63,6 +63,30 @@ fn identity_facts_are_unknown_of_anonymous_callers() {
     }
 }
 
+/// A long list is searched, a short one gone through: with others around it a name means the same.
+#[test]
+fn names_mean_the_same_in_short_and_long_lists() {
+    let alice = identity("alice", &["ops"]);
+    let others: Vec<String> = (0..40).map(|number| format!("{}-{number}", ["a", "ops", "z"][number % 3])).collect();
+    for (names, found) in [
+        (vec!["ops"], true),
+        (vec!["people/ops"], true),
+        (vec!["robots/ops"], false),
+        (vec!["robots/ops", "people/ops", "other/ops"], true),
+        (vec!["robots/ops", "ops"], true),
+        (vec!["op"], false),
+        (vec!["opss"], false),
+        (vec![], false),
+    ] {
+        let crowd = || names.iter().copied().chain(others.iter().map(String::as_str));
+        let (crowded, reversed): (Vec<_>, Vec<_>) =
+            (crowd().collect(), crowd().collect::<Vec<_>>().into_iter().rev().collect());
+        for list in [&names, &crowded, &reversed] {
+            assert_eq!(members(list).name_one_of(&alice, &alice.groups), found, "{list:?}");
+        }
+    }
+}
+
 #[test]
 fn a6_an_unknown_address_matches_no_network_either_way() {
     let set = NetworkSet::new(parse_network("192.0.2.0/24"));
