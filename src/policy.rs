@@ -168,7 +168,7 @@ impl<'p> Routed<'p> {
     /// Station 4: the gates of defaults, host and route.
     pub fn gates(&self, facts: &RequestFacts<'_>, trace: &mut impl Trace) -> Result<(), Denied<'p>> {
         for (index, route) in self.all().enumerate() {
-            for gate in &route.gates {
+            for gate in route.gates.iter() {
                 let open = gate.is_open(facts);
                 trace.note(Station::Gate, Some(&gate.place), || {
                     format!("{gate}: {}", if open { "open" } else { "closed" })

@@ -16,8 +16,8 @@ pub struct Route {
     pub methods: Methods,
     pub access: Access,
     pub sources: Sources,
-    /// The gates of defaults, host and route: all must be open.
-    pub gates: Vec<Gate>,
+    /// The gates of defaults, host and route: all must be open. Routes without gates of their own share them.
+    pub gates: Arc<[Gate]>,
     /// Paths with `%2f` or double encoding may use this route.
     pub keeps_encoded_slash: bool,
 }
@@ -76,7 +76,9 @@ impl PartialEq for Route {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Methods {
     any: bool,
-    listed: Vec<Box<str>>,
+    /// One bit for each of [`REGISTERED`]: few routes list any others, and there are many routes.
+    registered: u16,
+    others: Box<[Box<str>]>,
 }
 
 /// The methods of RFC 9110 and RFC 5789: what a route without `methods` lists.
@@ -90,32 +92,55 @@ impl Methods {
 
     /// Every method there is or may ever be.
     pub fn any() -> Methods {
-        Methods { any: true, listed: Vec::new() }
+        Methods { any: true, registered: 0, others: Box::default() }
     }
 
     /// These methods; `GET` brings `HEAD` with it.
     pub fn listed<'a>(methods: impl IntoIterator<Item = &'a str>) -> Methods {
-        let mut listed: Vec<Box<str>> = methods.into_iter().map(Box::from).collect();
-        if listed.iter().any(|method| &**method == "GET") && !listed.iter().any(|method| &**method == "HEAD") {
-            listed.push("HEAD".into());
+        let (mut registered, mut others) = (0, Vec::new());
+        for method in methods {
+            match bit(method) {
+                Some(bit) => registered |= bit,
+                None => others.push(method.into()),
+            }
         }
-        Methods { any: false, listed }
+        if bit("GET").is_some_and(|get| registered & get != 0) {
+            registered |= bit("HEAD").unwrap_or_default();
+        }
+        Methods { any: false, registered, others: others.into() }
     }
 
     /// Does the route list this method? Compared by octet: `get` is not `GET`.
     pub fn lists(&self, method: &str) -> bool {
-        self.any || self.listed.iter().any(|listed| &**listed == method)
+        self.any
+            || match bit(method) {
+                Some(bit) => self.registered & bit != 0,
+                None => self.others.iter().any(|listed| **listed == *method),
+            }
     }
 
     /// Is there a method that both list?
     pub fn overlaps(&self, other: &Methods) -> bool {
-        self.any || other.any || self.listed.iter().any(|method| other.listed.contains(method))
+        self.any
+            || other.any
+            || self.registered & other.registered != 0
+            || self.others.iter().any(|method| other.others.contains(method))
     }
+}
+
+/// The bit of a registered method.
+fn bit(method: &str) -> Option<u16> {
+    REGISTERED.iter().position(|registered| *registered == method).map(|position| 1 << position)
 }
 
 impl std::fmt::Display for Methods {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.any { f.write_str("any") } else { write!(f, "[{}]", self.listed.join(", ")) }
+        if self.any {
+            return f.write_str("any");
+        }
+        let registered = REGISTERED.into_iter().filter(|method| self.lists(method));
+        let listed: Vec<&str> = registered.chain(self.others.iter().map(|method| &**method)).collect();
+        write!(f, "[{}]", listed.join(", "))
     }
 }
 
@@ -137,7 +162,7 @@ pub(crate) mod testing {
             },
             access: Access::Public,
             sources: Sources { list: 0, asks: true, anonymous: false },
-            gates: Vec::new(),
+            gates: Arc::default(),
             keeps_encoded_slash: false,
         }
     }

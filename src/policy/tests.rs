@@ -253,11 +253,12 @@ fn gates_close_on_unknown_addresses_and_hold_for_public_routes_too() {
     let gated = |who| {
         let mut rule = rule("/", who);
         let set = Arc::new(NetworkSet::new(parse_network("192.0.2.0/24")));
-        rule.gates = vec![Gate {
+        rule.gates = [Gate {
             of: "host",
             rule: GateRule::Within(Networks { names: vec!["office".into()], set }),
             place: place(),
-        }];
+        }]
+        .into();
         policy(false, vec![rule])
     };
     for who in ["public", "staff"] {
@@ -280,7 +281,7 @@ fn gates_close_on_unknown_addresses_and_hold_for_public_routes_too() {
 fn deny_gates_close_on_what_they_name_and_on_what_is_unknown() {
     let denying = |rule: GateRule| {
         let mut route = rule_of("staff");
-        route.gates = vec![Gate { of: "host", rule, place: place() }];
+        route.gates = [Gate { of: "host", rule, place: place() }].into();
         policy(false, vec![route])
     };
     let set = || Arc::new(NetworkSet::new(parse_network("192.0.2.0/24")));

@@ -120,7 +120,14 @@ fn requirement(
                 .help("write `authenticated: true` for every caller who proves an identity"),
         );
     }
-    Requirement::All(parts, place.clone())
+    // Most requirements are of one part. It stands for the whole, and takes a fraction of the room.
+    match <[Requirement; 1]>::try_from(parts) {
+        Ok([only]) => only,
+        Err(mut parts) => {
+            parts.shrink_to_fit();
+            Requirement::All(parts, place.clone())
+        }
+    }
 }
 
 fn schedule(written: &At<tree::Schedule>) -> Result<Schedule, Problem> {

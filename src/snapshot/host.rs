@@ -69,9 +69,11 @@ fn build(
 ) -> HostBlock {
     let inherits = block.inherit_routes.as_ref().is_none_or(|inherit| inherit.value);
     let inherited = if inherits { defaults.routes.as_slice() } else { &[] };
-    let mut scope = Scope { key, block, defaults, names, problems };
-    let default_routes: Vec<Route> = inherited.iter().filter_map(|route| scope.route("defaults", route)).collect();
-    let own_routes: Vec<Route> = block.routes.iter().filter_map(|route| scope.route(key, route)).collect();
+    let host: Arc<str> = key.as_str().into();
+    let mut scope = Scope { key, block, defaults, names, problems, gates: None };
+    let of_defaults: Arc<str> = "defaults".into();
+    let default_routes: Vec<Route> = inherited.iter().filter_map(|route| scope.route(&of_defaults, route)).collect();
+    let own_routes: Vec<Route> = block.routes.iter().filter_map(|route| scope.route(&host, route)).collect();
     overlap::check(&default_routes, &own_routes, scope.problems);
     if inherited.is_empty() && block.routes.is_empty() {
         let message = format!("host `{}` has no routes: every request to it is denied", key.value);
@@ -84,7 +86,7 @@ fn build(
         overlap::warn_of_case(&routes, scope.problems);
     }
     HostBlock {
-        key: key.as_str().into(),
+        key: host,
         place: key.place.clone(),
         login,
         preflight: block.preflight.as_deref() == Some(&tree::Preflight::Allow),
@@ -100,18 +102,20 @@ struct Scope<'c> {
     defaults: &'c tree::Defaults,
     names: &'c mut Names,
     problems: &'c mut Problems,
+    /// The gates of defaults and host, once a route without gates of its own has asked for them.
+    gates: Option<Arc<[Gate]>>,
 }
 
 impl Scope<'_> {
-    fn route(&mut self, host: &str, route: &At<tree::Route>) -> Option<Route> {
+    fn route(&mut self, host: &Arc<str>, route: &At<tree::Route>) -> Option<Route> {
         let access = access::access(route, self.names, self.problems);
         let sources = self.sources(route, matches!(access, crate::policy::route::Access::Public));
-        let gates = self.gates(route);
+        let gates = self.gates_of(route);
         let methods = methods(route.methods.as_ref(), self.problems);
         let pattern = pattern(route, self.problems)?;
         let name = route.name.as_ref().or(route.path.as_ref()).or(route.path_regex.as_ref())?;
         Some(Route {
-            id: Arc::new(RouteId { host: host.into(), name: name.as_str().into(), place: route.place.clone() }),
+            id: Arc::new(RouteId { host: Arc::clone(host), name: name.as_str().into(), place: route.place.clone() }),
             pattern,
             methods,
             access,
@@ -146,6 +150,18 @@ impl Scope<'_> {
             self.names.identities.warn_of_namesakes(&named, &list.place, self.problems);
         }
         Sources { list: self.names.list(named), asks, anonymous }
+    }
+
+    /// The gates of a route. Most have none of their own, and share those of their host.
+    fn gates_of(&mut self, route: &At<tree::Route>) -> Arc<[Gate]> {
+        if route.network.is_some() || route.deny.is_some() {
+            return self.gates(route).into();
+        }
+        if let Some(shared) = &self.gates {
+            return Arc::clone(shared);
+        }
+        let gates: Arc<[Gate]> = self.gates(route).into();
+        Arc::clone(self.gates.insert(gates))
     }
 
     fn gates(&mut self, route: &At<tree::Route>) -> Vec<Gate> {

@@ -380,7 +380,7 @@ fn a_variable_fills_a_network() {
     let (snapshot, _) = built(&text).expect("a good policy");
     let block = snapshot.policy.hosts.find("h.test", None).expect("a host");
     let route = block.routes.iter().next().expect("a route");
-    let [Gate { rule: GateRule::Within(networks), .. }] = route.gates.as_slice() else { panic!("one gate") };
+    let [Gate { rule: GateRule::Within(networks), .. }] = &*route.gates else { panic!("one gate") };
     for (address, inside) in [("198.51.100.200", true), ("192.0.2.7", true), ("10.0.0.1", false)] {
         assert_eq!(networks.set.contains(address.parse().expect(address)), inside, "{address}");
     }
