@@ -65,18 +65,24 @@ impl NetworkNames {
 
     /// The union of a list of names and CIDRs.
     pub(super) fn union(&self, list: &[At<String>], problems: &mut Problems) -> Networks {
-        let mut set = NetworkSet::default();
+        let mut named = Vec::new();
+        let mut networks = Vec::new();
         for item in list {
-            if let Some(named) = self.sets.get(item.as_str()) {
-                set = set.union(named);
+            if let Some(set) = self.sets.get(item.as_str()) {
+                named.push(set);
             } else if let Some(network) = parse_network(item) {
-                set = set.union(&NetworkSet::new([network]));
+                networks.push(network);
             } else if looks_like_address(item) {
                 problems.push(bad_cidr(item));
             } else {
                 problems.push(unknown_name(item, "network", self.sets.keys()));
             }
         }
+        let set = match (named.as_slice(), networks.as_slice()) {
+            // A long list has one copy, however many routes name it.
+            ([only], []) => Arc::clone(only),
+            _ => Arc::new(named.iter().fold(NetworkSet::new(networks), |set, named| set.union(named))),
+        };
         if let Some(first) = list.first()
             && !set.is_empty()
             && set.is_within(&self.hops)
@@ -87,7 +93,7 @@ impl NetworkNames {
                     .help("write the clients' addresses, or take them out of `client_ip.trusted_hops`"),
             );
         }
-        Networks { names: list.iter().map(|item| item.as_str().into()).collect(), set: Arc::new(set) }
+        Networks { names: list.iter().map(|item| item.as_str().into()).collect(), set }
     }
 }
 
