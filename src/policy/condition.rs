@@ -21,7 +21,7 @@ use crate::model::identity::Identity;
 use crate::model::identity::Principal;
 use crate::policy::truth::Truth;
 
-/// One test of the caller or the request.
+/// One test of the caller or the request. What few routes ask for stands apart, so that the others stay small.
 #[derive(Debug)]
 pub enum Condition {
     Groups(member::Members),
@@ -29,11 +29,11 @@ pub enum Condition {
     Users(member::Members),
     Scopes(scope::Scopes),
     Source(source::SourceNames),
-    Claim(claim::ClaimTest),
+    Claim(Box<claim::ClaimTest>),
     Network(network::NetworkTest),
-    Header(header::HeaderTest),
-    Query(query::QueryTest),
-    Schedule(schedule::Schedule),
+    Header(Box<header::HeaderTest>),
+    Query(Box<query::QueryTest>),
+    Schedule(Box<schedule::Schedule>),
     Authenticated,
 }
 

@@ -8,7 +8,7 @@ use crate::model::path::escape;
 /// names in braces.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PathPattern {
-    segments: Vec<Segment>,
+    segments: Box<[Segment]>,
     /// Ends in `**`: covers the path so far and everything below.
     open: bool,
 }
@@ -17,7 +17,7 @@ pub struct PathPattern {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Segment {
     /// These octets.
-    Literal(Vec<u8>),
+    Literal(Box<[u8]>),
     /// Any one non-empty segment.
     Any,
 }
@@ -64,7 +64,7 @@ impl PathPattern {
                 _ => segments.push(parse_literal(segment)?),
             }
         }
-        Ok(PathPattern { segments, open })
+        Ok(PathPattern { segments: segments.into(), open })
     }
 
     /// The segments before a `**`.
@@ -85,7 +85,7 @@ impl PathPattern {
     /// The pattern as a server takes it that ignores ASCII case.
     pub fn folded(&self) -> PathPattern {
         let fold = |segment: &Segment| match segment {
-            Segment::Literal(octets) => Segment::Literal(octets.to_ascii_lowercase()),
+            Segment::Literal(octets) => Segment::Literal(octets.to_ascii_lowercase().into()),
             Segment::Any => Segment::Any,
         };
         PathPattern { segments: self.segments.iter().map(fold).collect(), open: self.open }
@@ -163,7 +163,7 @@ fn parse_literal(segment: &str) -> Result<Segment, PatternError> {
     escape::encode(&octets, &mut canonical);
     let plain = !segment.contains('%');
     if plain || segment.eq_ignore_ascii_case(&canonical) && octets_agree(segment, &canonical) {
-        Ok(Segment::Literal(octets))
+        Ok(Segment::Literal(octets.into()))
     } else {
         Err(PatternError::NotCanonical(segment.to_owned(), canonical))
     }

@@ -26,7 +26,7 @@ pub struct Route {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RoutePattern {
     Path(PathPattern),
-    Regex(PathRegex),
+    Regex(Arc<PathRegex>),
 }
 
 impl RoutePattern {

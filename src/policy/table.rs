@@ -3,6 +3,7 @@
 mod trie;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::model::path::reading::Reading;
 use crate::policy::regex::PathRegex;
@@ -21,7 +22,7 @@ pub struct RouteTable {
     /// The same with folded literals, for readings of servers that ignore case; `None` where it would be no other.
     folded: Option<Trie>,
     /// Expressions, tried in order where they come before what the tries find.
-    regexes: Vec<(u32, PathRegex)>,
+    regexes: Vec<(u32, Arc<PathRegex>)>,
     mentions_upper_case: bool,
 }
 
@@ -59,7 +60,7 @@ impl RouteTable {
                         folded.insert(pattern, number, true);
                     }
                 }
-                RoutePattern::Regex(regex) => table.regexes.push((number, regex.clone())),
+                RoutePattern::Regex(regex) => table.regexes.push((number, Arc::clone(regex))),
             }
         }
         drop(last);
@@ -175,7 +176,7 @@ mod tests {
     fn expressions_keep_their_place_in_the_order() {
         let regex = |name: &str, text: &str| {
             let mut route = route(name, "/", "");
-            route.pattern = RoutePattern::Regex(PathRegex::parse(text).expect(text));
+            route.pattern = RoutePattern::Regex(Arc::new(PathRegex::parse(text).expect(text)));
             route
         };
         let table = RouteTable::new(vec![

@@ -72,22 +72,22 @@ fn requirement(
     }
     for (path, values) in require.claims.iter().flat_map(|claims| claims.iter()) {
         if let Some(test) = claim(path, values, problems) {
-            add(Condition::Claim(test), &path.place);
+            add(Condition::Claim(Box::new(test)), &path.place);
         }
     }
     if let Some(network) = &require.network {
         add(Condition::Network(NetworkTest(names.networks.union(network, problems))), &network.place);
     }
     for (name, values) in require.headers.iter().flat_map(|headers| headers.iter()) {
-        add(Condition::Header(header_test(name, values, problems)), &name.place);
+        add(Condition::Header(Box::new(header_test(name, values, problems))), &name.place);
     }
     for (name, values) in require.query.iter().flat_map(|query| query.iter()) {
         let values = values.iter().map(|value| value.value.clone()).collect();
-        add(Condition::Query(QueryTest { name: name.value.clone(), values }), &name.place);
+        add(Condition::Query(Box::new(QueryTest { name: name.value.clone(), values })), &name.place);
     }
     if let Some(schedule) = &require.schedule {
         match self::schedule(schedule) {
-            Ok(built) => add(Condition::Schedule(built), &schedule.place),
+            Ok(built) => add(Condition::Schedule(Box::new(built)), &schedule.place),
             Err(problem) => problems.push(problem),
         }
     }

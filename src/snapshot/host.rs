@@ -251,9 +251,9 @@ fn pattern(route: &At<tree::Route>, problems: &mut Problems) -> Option<RoutePatt
         (Some(path), None) => {
             PathPattern::parse(path).map(RoutePattern::Path).map_err(|error| (path, error.to_string()))
         }
-        (None, Some(regex)) => {
-            PathRegex::parse(regex).map(RoutePattern::Regex).map_err(|error| (regex, error.to_string()))
-        }
+        (None, Some(regex)) => PathRegex::parse(regex)
+            .map(|regex| RoutePattern::Regex(Arc::new(regex)))
+            .map_err(|error| (regex, error.to_string())),
         (Some(_), Some(regex)) => Err((regex, "a route has a `path` or a `path_regex`, not both".to_owned())),
         (None, None) => {
             problems.push(Problem::error(route.place.clone(), "", "this route has no path").help("write `path: /**`"));
