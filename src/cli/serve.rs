@@ -16,8 +16,8 @@ use tracing::warn;
 
 use crate::cli::load::LoadedPolicy;
 use crate::cli::print;
-use crate::config::load::Loaded;
 use crate::config::load::Machine;
+use crate::config::load::SourceFile;
 use crate::config::report::Report;
 use crate::engine::Engine;
 use crate::model::listen::Listen;
@@ -115,7 +115,7 @@ impl Serve {
     }
 
     /// Read the policy and build what it says. `None` when it is bad, which has been reported then.
-    fn prepare(&self) -> anyhow::Result<Option<(Prepared<Engine>, Loaded)>> {
+    fn prepare(&self) -> anyhow::Result<Option<(Prepared<Engine>, Vec<SourceFile>)>> {
         let Some(policy) = LoadedPolicy::load(&self.config, &Machine, false) else { return Ok(None) };
         warn_of(policy.warnings.problems());
         let snapshot = Arc::new(policy.snapshot);
@@ -127,12 +127,13 @@ impl Serve {
             engine: Arc::new(Engine::new(snapshot, Arc::clone(&telemetry))),
             telemetry,
         };
-        Ok(Some((prepared, policy.loaded)))
+        Ok(Some((prepared, policy.loaded.files)))
     }
 }
 
-/// Reads the policy again. A file that looks half-written beside the one in force is bad.
-fn reader(path: PathBuf, mut in_force: Loaded) -> impl FnMut() -> Result<Snapshot, Problems> {
+/// Reads the policy again. A file that looks half-written beside the one in force is bad; so the text of that one is
+/// kept, and nothing else of what it was read into.
+fn reader(path: PathBuf, mut in_force: Vec<SourceFile>) -> impl FnMut() -> Result<Snapshot, Problems> {
     move || {
         let policy = LoadedPolicy::read(&path, &Machine).map_err(Report::into_problems)?;
         let incomplete = policy.loaded.check_complete(&in_force);
@@ -140,7 +141,7 @@ fn reader(path: PathBuf, mut in_force: Loaded) -> impl FnMut() -> Result<Snapsho
             return Err(policy.loaded.report(incomplete).into_problems());
         }
         warn_of(policy.warnings.problems());
-        in_force = policy.loaded;
+        in_force = policy.loaded.files;
         Ok(policy.snapshot)
     }
 }

@@ -136,10 +136,10 @@ impl Loaded {
 
     /// What makes a file look half-written beside the one in force: it is the beginning of that text, or it has lost
     /// the end marker.
-    pub fn check_complete(&self, in_force: &Loaded) -> Problems {
+    pub fn check_complete(&self, in_force: &[SourceFile]) -> Problems {
         let mut problems = Problems::default();
         for file in &self.files {
-            let Some(before) = in_force.files.iter().find(|before| before.name == file.name) else { continue };
+            let Some(before) = in_force.iter().find(|before| before.name == file.name) else { continue };
             if file.text.len() < before.text.len() && before.text.starts_with(&*file.text) {
                 let message = "this file is only the beginning of the one in force";
                 let help = "if that is meant, change anything before the cut, or restart";

@@ -157,7 +157,7 @@ fn half_written_files_are_noticed() {
         (open, more.as_str(), None),
         (open, SMALL, None),
     ] {
-        let problems = loaded(after).check_complete(&loaded(before));
+        let problems = loaded(after).check_complete(&loaded(before).files);
         assert_eq!(texts(problems), want.into_iter().collect::<Vec<_>>(), "{before} -> {after}");
     }
     let warnings = loaded(open).warnings;

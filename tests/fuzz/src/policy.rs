@@ -32,7 +32,7 @@ pub fn run(input: &[u8]) {
 /// A proper prefix is refused beside the whole file; a file with an end marker has none without it.
 pub fn half(whole: &Loaded, short: &str, cut: usize) {
     let Some(half) = loaded(short.as_bytes()) else { return };
-    assert!(half.check_complete(whole).has_errors(), "cut at {cut}, taken for whole:\n{short}");
+    assert!(half.check_complete(&whole.files).has_errors(), "cut at {cut}, taken for whole:\n{short}");
     let (Some(whole), Some(half)) = (whole.files.first(), half.files.first()) else { panic!("no files") };
     if whole.ended && half.ended {
         let rest = whole.text.get(cut..).unwrap_or_default();
