@@ -1,5 +1,5 @@
-//! Memory that policies and tokens take. It is the resident size of a process that holds nothing else, read from the
-//! kernel, since that is what an operator pays for.
+//! Memory that policies and tokens take: the resident size of a process that holds nothing else, as the kernel states
+//! it. What is freed is given back at once, so that only what is held counts, not what building it took.
 
 use std::process::Command;
 use std::process::ExitCode;
@@ -18,7 +18,8 @@ pub(crate) const RESIDENT: &str = "--resident";
 
 /// Octets that a process takes which holds so many of `routes` or `tokens`.
 pub(crate) fn resident(what: &str, number: usize) -> Result<f64> {
-    let output = Command::new(std::env::current_exe()?).args([RESIDENT, what, &number.to_string()]).output()?;
+    let mut other = Command::new(std::env::current_exe()?);
+    let output = other.env("MIMALLOC_PURGE_DELAY", "0").args([RESIDENT, what, &number.to_string()]).output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8_lossy(&output.stdout).trim().parse::<f64>()? * 1024.0)
 }
@@ -27,9 +28,12 @@ pub(crate) fn resident(what: &str, number: usize) -> Result<f64> {
 pub(crate) fn print(what: &str, number: usize) -> Result<ExitCode> {
     match what {
         "routes" => {
-            let snapshot = policy::snapshot(Size::routes(number))?;
+            // What `serve` keeps: the snapshot, and the text it was read from.
+            let loaded = policy::loaded(&policy::text(Size::routes(number))?)?;
+            let snapshot = policy::built(&loaded)?;
+            drop(loaded.config);
             println!("{}", kibibytes()?);
-            drop(snapshot);
+            drop((snapshot, loaded.files));
         }
         "tokens" => {
             let size = Size { tokens: 200_000, ..Size::routes(10) };
