@@ -293,6 +293,7 @@ pub enum PathCase {
     Sensitive,
 }
 
+// Its largest parts are boxed: what is read moves from hand to hand, and there may be a hundred thousand routes.
 /// One route: a path pattern, methods, and what a caller must be.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -314,7 +315,7 @@ pub struct Route {
     pub public: Option<At<bool>>,
     /// What must hold. Without it (and without `public`) nobody passes.
     #[serde(default)]
-    pub require: Option<At<Require>>,
+    pub require: Option<Box<At<Require>>>,
     /// The identity sources of this route, in order. `anonymous` may stand last.
     #[serde(default)]
     pub identity: Option<At<OneOrMany<At<String>>>>,
@@ -323,7 +324,7 @@ pub struct Route {
     pub network: Option<At<OneOrMany<At<String>>>>,
     /// Gates that close by themselves, besides those of the host and of `defaults`.
     #[serde(default)]
-    pub deny: Option<At<Deny>>,
+    pub deny: Option<Box<At<Deny>>>,
     /// `keep`: paths with `%2f` or double encoding may use this route, if every reading of them lands here.
     #[serde(default)]
     pub encoded_slash: Option<At<EncodedSlash>>,

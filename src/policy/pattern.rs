@@ -158,11 +158,13 @@ fn parse_literal(segment: &str) -> Result<Segment, PatternError> {
     if octets.contains(&b'\\') {
         return never("a path with a backslash is refused");
     }
+    if !segment.contains('%') {
+        return Ok(Segment::Literal(octets.into()));
+    }
     // Either spelling of what must be escaped is good; an escape that need not be one is not.
     let mut canonical = String::new();
     escape::encode(&octets, &mut canonical);
-    let plain = !segment.contains('%');
-    if plain || segment.eq_ignore_ascii_case(&canonical) && octets_agree(segment, &canonical) {
+    if segment.eq_ignore_ascii_case(&canonical) && octets_agree(segment, &canonical) {
         Ok(Segment::Literal(octets.into()))
     } else {
         Err(PatternError::NotCanonical(segment.to_owned(), canonical))

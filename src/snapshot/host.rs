@@ -181,9 +181,10 @@ impl Scope<'_> {
             }
             _ => lists.push(("route", &route.network)),
         }
-        let levels = [("defaults", &self.defaults.deny), ("host", &self.block.deny), ("route", &route.deny)];
+        let (defaults, host) = (self.defaults.deny.as_ref(), self.block.deny.as_ref());
+        let levels = [("defaults", defaults), ("host", host), ("route", route.deny.as_deref())];
         let denied: Vec<Gate> =
-            levels.into_iter().filter_map(|(of, deny)| Some(self.deny(of, deny.as_ref()?))).flatten().collect();
+            levels.into_iter().filter_map(|(of, deny)| Some(self.deny(of, deny?))).flatten().collect();
         lists
             .into_iter()
             .filter_map(|(of, list)| Some((of, list.as_ref()?)))

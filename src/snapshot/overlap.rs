@@ -41,6 +41,9 @@ fn opens(default: &RoutePattern, own: &RoutePattern) -> bool {
 
 /// A request for `/Admin` may be one for `/admin` to the servers behind, so unless both routes allow, both refuse it.
 pub(super) fn warn_of_case(routes: &[Route], problems: &mut Problems) {
+    if !routes.iter().any(|route| route.pattern.mentions_upper_case()) {
+        return;
+    }
     let mut seen: HashMap<PathPattern, (&PathPattern, &Route)> = HashMap::new();
     for route in routes {
         let RoutePattern::Path(pattern) = &route.pattern else { continue };
