@@ -1,8 +1,8 @@
 //! Host blocks: an exact name, else the wildcard with the longest suffix. A request never falls through to another.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use thiserror::Error;
 
 use crate::model::host::Host;
@@ -97,7 +97,7 @@ impl HostPattern {
 #[derive(Debug, Default)]
 pub struct HostTable {
     blocks: Vec<HostBlock>,
-    /// By the name, or by what follows the wildcard.
+    /// By the name, or by what follows the wildcard. Hashed quickly: requests put nothing in.
     index: HashMap<Box<str>, ByKind>,
 }
 

@@ -2,8 +2,8 @@
 //! thousand routes.
 
 use std::hash::BuildHasher;
-use std::hash::RandomState;
 
+use hashbrown::DefaultHashBuilder;
 use hashbrown::HashTable;
 
 use crate::policy::pattern::PathPattern;
@@ -20,7 +20,8 @@ pub(super) struct Trie {
     text: Vec<u8>,
     /// The nodes that a literal leads to, by the node it starts from and its octets.
     literals: HashTable<u32>,
-    hasher: RandomState,
+    /// A quick one: what is in the table is the operator's choice, and what is looked up is never put in.
+    hasher: DefaultHashBuilder,
 }
 
 #[derive(Debug)]
@@ -47,7 +48,7 @@ impl Node {
 
 impl Default for Trie {
     fn default() -> Self {
-        let (text, literals, hasher) = (Vec::new(), HashTable::new(), RandomState::new());
+        let (text, literals, hasher) = (Vec::new(), HashTable::new(), DefaultHashBuilder::default());
         Trie { nodes: vec![Node::new(NONE, 0, 0)], text, literals, hasher }
     }
 }
@@ -91,6 +92,10 @@ impl Trie {
             return;
         }
         *best = node.open.min(*best);
+        if node.lowest == *best {
+            // Nothing below is better than the `**` that stands here.
+            return;
+        }
         let Some(first) = segments.next() else {
             *best = node.exact.min(*best);
             return;
