@@ -80,18 +80,15 @@ impl RouteTable {
             |regex: &PathRegex| regex.covers(decoded.get_or_insert_with(|| reading.decoded()), reading.folded());
         let earlier = self.regexes.iter().take_while(|(number, _)| *number < listed);
         let matched = earlier.into_iter().find(|(_, regex)| covers(regex));
-        let mut routes = self.same_pattern(matched.map_or(listed, |(number, _)| *number));
-        let Some(first) = routes.next() else { return Found::Nothing };
-        match std::iter::once(first).chain(routes).find(|route| route.methods.lists(method)) {
-            Some(route) => Found::Route(route),
-            None => Found::OtherMethods(first),
+        let mut number = matched.map_or(listed, |(number, _)| *number);
+        let Some(first) = self.routes.get(number as usize) else { return Found::Nothing };
+        while let Some(route) = self.routes.get(number as usize) {
+            if route.methods.lists(method) {
+                return Found::Route(route);
+            }
+            number = self.next.get(number as usize).copied().unwrap_or(NONE);
         }
-    }
-
-    /// The routes of one pattern, in order.
-    fn same_pattern(&self, first: u32) -> impl Iterator<Item = &Route> {
-        let next = |number: &u32| self.next.get(*number as usize).copied();
-        std::iter::successors(Some(first), next).map_while(|number| self.routes.get(number as usize))
+        Found::OtherMethods(first)
     }
 
     /// Every route, in order.
