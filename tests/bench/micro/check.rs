@@ -93,7 +93,7 @@ impl Check {
     }
 }
 
-/// A token of about 900 octets that is valid at [`NOW`].
+/// A token of less than 1,000 octets that is valid at [`NOW`].
 fn token(route: usize, caller: usize) -> Result<String> {
     let groups: Vec<String> = (0..4).map(|n| format!("team-{}", route + n)).collect();
     let claims = json!({
