@@ -36,8 +36,8 @@ pub(super) enum Address<'w> {
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct Http<'w> {
     pub(super) method: &'w str,
-    /// The map `headers`, each name once.
-    pub(super) headers: Vec<(&'w str, &'w str)>,
+    /// The map `headers`, each name once. The values are text, as octets.
+    pub(super) headers: Vec<(&'w str, &'w [u8])>,
     pub(super) path: &'w str,
     pub(super) host: &'w str,
     pub(super) scheme: &'w str,
@@ -173,13 +173,13 @@ impl<'w> HeaderField<'w> {
 }
 
 /// One entry of a map of texts.
-fn entry<'w>(field: &Field<'w>) -> Result<(&'w str, &'w str), WireError> {
-    let (mut key, mut value) = ("", "");
+fn entry<'w>(field: &Field<'w>) -> Result<(&'w str, &'w [u8]), WireError> {
+    let (mut key, mut value) = ("", &b""[..]);
     let mut fields = field.message()?;
     while let Some(part) = fields.next(|number| matches!(number, 1 | 2))? {
         match part.number() {
             1 => key = part.text()?,
-            _ => value = part.text()?,
+            _ => value = part.text_octets()?,
         }
     }
     Ok((key, value))
@@ -192,7 +192,7 @@ const USUAL: usize = 32;
 const FEW: usize = 48;
 
 /// Of entries with one key only the last one stays.
-fn keep_last(entries: &mut Vec<(&str, &str)>) {
+fn keep_last(entries: &mut Vec<(&str, &[u8])>) {
     if !has_double(entries) {
         return;
     }
@@ -201,7 +201,7 @@ fn keep_last(entries: &mut Vec<(&str, &str)>) {
     entries.retain(|_| kept.pop().unwrap_or(false));
 }
 
-fn has_double(entries: &[(&str, &str)]) -> bool {
+fn has_double(entries: &[(&str, &[u8])]) -> bool {
     if entries.len() > FEW {
         let mut seen = HashSet::with_capacity(entries.len());
         return !entries.iter().all(|(key, _)| seen.insert(*key));
@@ -239,7 +239,7 @@ impl<'w> From<&'w CheckRequest> for Check<'w> {
         let request = attributes.and_then(|attributes| attributes.request.as_ref());
         let http = request.and_then(|request| request.http.as_ref()).map(|http| Http {
             method: &http.method,
-            headers: http.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
+            headers: http.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect(),
             path: &http.path,
             host: &http.host,
             scheme: &http.scheme,

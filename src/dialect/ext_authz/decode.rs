@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::check::{Address, Check, Http, Source};
 use crate::dialect::forwarding::{Collected, Forwarding, Standing, elements};
 use crate::model::dialect::Dialect;
+use crate::model::header::has_capitals;
 use crate::model::reason::Reason;
 use crate::model::request::{Attributes, Refusal, Scheme, StatedAddress, StatedCertificate};
 
@@ -71,7 +72,7 @@ fn collect<'w>(http: &Http<'w>) -> Result<Collected<'w>, Refusal> {
                 return Err(refuse(Reason::AttributeConflict, format!("{name} in two spellings")));
             }
             for (name, value) in &http.headers {
-                add(http, &mut collected, name, value.as_bytes())?;
+                add(http, &mut collected, name, value)?;
             }
             Ok(collected)
         }
@@ -89,8 +90,8 @@ fn collect<'w>(http: &Http<'w>) -> Result<Collected<'w>, Refusal> {
 
 /// A name that a map has twice, in capitals and without. A map has no order, so nobody knows which of the two values
 /// comes first; and Envoy, which writes small letters only, never sends one.
-fn two_spellings(headers: &[(&str, &str)]) -> Option<String> {
-    if !headers.iter().any(|(name, _)| name.bytes().any(|byte| byte.is_ascii_uppercase())) {
+fn two_spellings(headers: &[(&str, &[u8])]) -> Option<String> {
+    if !headers.iter().any(|(name, _)| has_capitals(name)) {
         return None;
     }
     let mut seen = HashSet::with_capacity(headers.len());

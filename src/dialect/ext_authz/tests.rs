@@ -99,7 +99,7 @@ fn two_spellings_in_a_map_are_refused_whichever_comes_first() {
         let request = request(|_| ());
         for entries in [[one, other], [other, one]] {
             let mut check = Check::from(&request);
-            check.http.as_mut().expect("http").headers.extend(entries);
+            check.http.as_mut().expect("http").headers.extend(entries.map(|(name, value)| (name, value.as_bytes())));
             let reason = decode(&check).map(|_| ()).map_err(|refusal| refusal.reason);
             assert_eq!(reason, Err(Reason::AttributeConflict), "{entries:?}");
         }

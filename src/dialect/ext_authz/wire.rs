@@ -157,6 +157,13 @@ impl<'w> Field<'w> {
         std::str::from_utf8(self.octets()?).map_err(|_| WireError::Utf8)
     }
 
+    /// A `string` field as octets, for whoever does not need it as text.
+    pub(super) fn text_octets(&self) -> Result<&'w [u8], WireError> {
+        let octets = self.octets()?;
+        // Most texts are ASCII, which is cheaper to see.
+        if octets.is_ascii() || std::str::from_utf8(octets).is_ok() { Ok(octets) } else { Err(WireError::Utf8) }
+    }
+
     /// A field of a message type.
     pub(super) fn message(&self) -> Result<Fields<'w>, WireError> {
         let rest = self.octets()?;
