@@ -58,7 +58,8 @@ impl Target {
         Target::AtMost { required, goal: None }
     }
 
-    fn is_met(self, value: f64) -> bool {
+    /// Is this value good enough?
+    pub(crate) fn is_met(self, value: f64) -> bool {
         match self {
             Target::AtMost { required, .. } => value <= required,
             Target::AtLeast { required } => value >= required,

@@ -94,7 +94,7 @@ pub(crate) struct Outcome {
     pub(crate) example: Option<String>,
     /// Questions that had no answer in the caller's patience, and still none at the end. Their latency is their age then.
     pub(crate) unanswered: u64,
-    /// The share of its processor the load itself used.
+    /// The share of its processor the load itself used, when it asks as fast as it can.
     pub(crate) own_share: f64,
     /// The share of the machine that others used meanwhile.
     pub(crate) others_share: f64,

@@ -120,6 +120,9 @@ impl Arguments {
         let rounds = (self.rounds.unwrap_or(rounds), self.rounds.unwrap_or(tries));
         let times = (self.seconds.unwrap_or(seconds), warm_up);
         let bench = Bench::new(rounds, times, self.noise / 100.0, (self.postern.clone(), self.first))?;
+        if cfg!(debug_assertions) {
+            eprintln!("NOT OPTIMISED: the figures mean nothing");
+        }
         eprintln!(
             "{} rounds of {} s, server on processor {}, load on {}",
             bench.rounds, bench.seconds, bench.processors.server, bench.processors.load

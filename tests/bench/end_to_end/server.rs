@@ -158,14 +158,9 @@ impl Bench {
         Ok(server)
     }
 
-    /// Run a load in a process of its own, and refuse what it found if an answer was wrong.
+    /// Run a load, and refuse what it found if an answer was wrong or missing.
     pub(crate) fn load(&self, load: &Load) -> anyhow::Result<Outcome> {
-        let mut command = self.pinned(&self.processors.load, &std::env::current_exe()?);
-        let output = command.arg("load").args(load.arguments()).stdin(Stdio::null()).output()?;
-        if !output.status.success() {
-            bail!("the load failed: {}", String::from_utf8_lossy(&output.stderr));
-        }
-        let outcome: Outcome = serde_json::from_slice(&output.stdout)?;
+        let outcome = self.ask(load)?;
         if let Some(example) = outcome.example.as_ref().filter(|_| outcome.wrong > 0) {
             bail!("{} of {} answers are wrong; one of them: {example}", outcome.wrong, outcome.answers);
         }
@@ -173,6 +168,16 @@ impl Bench {
             bail!("{} questions had no answer in {} ms", outcome.unanswered, load.patience);
         }
         Ok(outcome)
+    }
+
+    /// Run a load in a process of its own.
+    pub(crate) fn ask(&self, load: &Load) -> anyhow::Result<Outcome> {
+        let mut command = self.pinned(&self.processors.load, &std::env::current_exe()?);
+        let output = command.arg("load").args(load.arguments()).stdin(Stdio::null()).output()?;
+        if !output.status.success() {
+            bail!("the load failed: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(serde_json::from_slice(&output.stdout)?)
     }
 
     /// A load as rows usually want it.

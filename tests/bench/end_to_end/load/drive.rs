@@ -305,7 +305,8 @@ impl Window {
             cost: used.iter().map(|used| used * 1e6 / answers).collect(),
             resident: load.watch.iter().map(|process| measure::resident(*process)).collect(),
             latency: [0.5, 0.99, 0.999, 1.0].map(|share| latency.quantile(share).as_secs_f64() * 1e6),
-            own_share: own / seconds,
+            // With a rate it never rests, and that says nothing.
+            own_share: if load.rate.is_none() { own / seconds } else { 0.0 },
             others_share: (others / seconds / measure::machine_size() as f64).max(0.0),
             ..outcome
         }

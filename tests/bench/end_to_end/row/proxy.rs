@@ -146,6 +146,8 @@ fn filter(name: &str, kind: &str, mut settings: Value) -> Value {
 fn asking() -> Value {
     let settings = json!({
         "transport_api_version": "V3",
+        // As in the configuration that we ship.
+        "encode_raw_headers": true,
         "grpc_service": {"envoy_grpc": {"cluster_name": "postern"}, "timeout": "5s"},
     });
     filter("envoy.filters.http.ext_authz", "ext_authz.v3.ExtAuthz", settings)

@@ -18,6 +18,8 @@ use crate::compare::Samples;
 use crate::compare::Target;
 use crate::fixture::Question;
 use crate::fixture::Scale;
+use crate::measure;
+use crate::report::Doubts;
 use crate::report::Line;
 use crate::report::Measure;
 use crate::server::Bench;
@@ -33,10 +35,11 @@ pub(super) fn cold_start(bench: &Bench, row: &'static str) -> anyhow::Result<Vec
         let world = bench.world(Scale::routes(routes))?;
         let question: Vec<Question> = serde_json::from_str(&std::fs::read_to_string(&world.questions)?)?;
         let question = question.first().context("a question")?;
-        let samples = medians(bench, || first_answer(bench, &world, question))?;
+        let (samples, doubts) = medians(bench, || first_answer(bench, &world, question))?;
         let what = format!("cold start, {routes} routes");
         let figure = Figure { ours: samples, base: None };
-        lines.push(Line::judged((row, what), MILLISECONDS, figure, Some(Target::at_most(most)), bench.noise));
+        let line = Line::judged((row, what), MILLISECONDS, figure, Some(Target::at_most(most)), bench.noise);
+        lines.push(line.heed(doubts));
     }
     Ok(lines)
 }
@@ -44,7 +47,7 @@ pub(super) fn cold_start(bench: &Bench, row: &'static str) -> anyhow::Result<Vec
 /// `postern check`: reading the file, building everything, looking for mistakes.
 pub(super) fn build(bench: &Bench, row: &'static str) -> anyhow::Result<Vec<Line>> {
     let world = bench.world(Scale::routes(100_000))?;
-    let samples = medians(bench, || {
+    let (samples, doubts) = medians(bench, || {
         let mut command = Command::new(&bench.postern);
         let begin = Instant::now();
         let output = command.arg("check").arg(&world.policy).stdin(Stdio::null()).output()?;
@@ -56,19 +59,23 @@ pub(super) fn build(bench: &Bench, row: &'static str) -> anyhow::Result<Vec<Line
     })?;
     let figure = Figure { ours: samples, base: None };
     let what = "`check` of 100000 routes";
-    Ok(vec![Line::judged((row, what), MILLISECONDS, figure, Some(Target::at_most(1000.0)), bench.noise)])
+    let line = Line::judged((row, what), MILLISECONDS, figure, Some(Target::at_most(1000.0)), bench.noise);
+    Ok(vec![line.heed(doubts)])
 }
 
 /// Milliseconds: for each try the median of seven.
-fn medians(bench: &Bench, mut time: impl FnMut() -> anyhow::Result<Duration>) -> anyhow::Result<Samples> {
+fn medians(bench: &Bench, mut time: impl FnMut() -> anyhow::Result<Duration>) -> anyhow::Result<(Samples, Doubts)> {
     const STARTS: usize = 7;
     let mut medians = Vec::new();
+    let (begin, machine, family) = (Instant::now(), measure::machine_time(), measure::family_time());
     for _ in 0..bench.tries {
         let mut times = (0..STARTS).map(|_| time()).collect::<Result<Vec<_>, _>>()?;
         times.sort();
         medians.push(times[STARTS / 2].as_secs_f64() * 1000.0);
     }
-    Ok(Samples(medians))
+    let others = (measure::machine_time() - machine).saturating_sub(measure::family_time() - family);
+    let others = others.as_secs_f64() / begin.elapsed().as_secs_f64() / measure::machine_size() as f64;
+    Ok((Samples(medians), Doubts { others, load: 0.0 }))
 }
 
 fn first_answer(bench: &Bench, world: &World, question: &Question) -> anyhow::Result<Duration> {
