@@ -3,6 +3,7 @@
 //! It runs as a process of its own on a processor of its own, and is written for little: requests are laid out beforehand,
 //! and a frame is a copy. A load that is dearer than the server would measure itself.
 
+mod check;
 mod drive;
 mod grpc;
 mod hpack;
@@ -115,6 +116,28 @@ impl Outcome {
 }
 
 impl Load {
+    /// What a process that is to do this is started with.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        let named = |value: &dyn std::fmt::Display, name: &str| format!("--{name}={value}");
+        let protocol = self.protocol.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+        let mut arguments = vec![
+            named(&protocol, "protocol"),
+            named(&self.target, "target"),
+            named(&self.questions.display(), "questions"),
+            named(&self.connections, "connections"),
+            named(&self.streams, "streams"),
+            named(&self.warm_up, "warm-up"),
+            named(&self.seconds, "seconds"),
+            named(&self.patience, "patience"),
+        ];
+        arguments.extend(self.rate.map(|rate| named(&rate, "rate")));
+        arguments.extend(self.everybody.as_ref().map(|user| named(user, "everybody")));
+        arguments.extend(self.watch.iter().map(|process| named(process, "watch")));
+        arguments.extend(self.nameless.then(|| "--nameless".to_owned()));
+        arguments.extend(self.may_shed.then(|| "--may-shed".to_owned()));
+        arguments
+    }
+
     /// Ask, and find out.
     pub(crate) fn run(&self) -> anyhow::Result<Outcome> {
         let text = fs::read_to_string(&self.questions).context("the questions")?;

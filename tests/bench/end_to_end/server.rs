@@ -226,29 +226,6 @@ impl Bench {
     }
 }
 
-impl Load {
-    fn arguments(&self) -> Vec<String> {
-        let named = |value: &dyn std::fmt::Display, name: &str| format!("--{name}={value}");
-        let protocol = self.protocol.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
-        let mut arguments = vec![
-            named(&protocol, "protocol"),
-            named(&self.target, "target"),
-            named(&self.questions.display(), "questions"),
-            named(&self.connections, "connections"),
-            named(&self.streams, "streams"),
-            named(&self.warm_up, "warm-up"),
-            named(&self.seconds, "seconds"),
-            named(&self.patience, "patience"),
-        ];
-        arguments.extend(self.rate.map(|rate| named(&rate, "rate")));
-        arguments.extend(self.everybody.as_ref().map(|user| named(user, "everybody")));
-        arguments.extend(self.watch.iter().map(|process| named(process, "watch")));
-        arguments.extend(self.nameless.then(|| "--nameless".to_owned()));
-        arguments.extend(self.may_shed.then(|| "--may-shed".to_owned()));
-        arguments
-    }
-}
-
 impl Drop for Bench {
     fn drop(&mut self) {
         if self.first {

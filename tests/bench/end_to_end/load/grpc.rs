@@ -1,6 +1,5 @@
 //! Asking over HTTP/2 (RFC 9113) as Envoy asks: few connections, many streams, headers from the connection's table.
 
-use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -8,80 +7,23 @@ use prost::Message;
 
 use crate::fixture::Question;
 use crate::load::Asked;
-use crate::load::BROWSER;
-use crate::load::PLACEHOLDER;
 use crate::load::Said;
 use crate::load::Template;
 use crate::load::Wire;
+use crate::load::check;
 use crate::load::hpack::Table;
 use crate::message;
-use crate::message::Address;
-use crate::message::Attributes;
-use crate::message::CheckRequest;
 use crate::message::CheckResponse;
-use crate::message::Empty;
-use crate::message::HttpRequest;
-use crate::message::Peer;
-use crate::message::Request;
-use crate::message::SocketAddress;
-use crate::message::Timestamp;
 
 /// A DATA frame with the whole message; its stream is written when it is sent.
 pub(crate) fn template(question: &Question) -> Template {
-    let body = message(question).encode_to_vec();
+    let body = check::message(question).encode_to_vec();
     let length = body.len() + 5;
     let mut frame = frame_head(length, DATA, END_STREAM, 0).to_vec();
     frame.push(0);
     frame.extend_from_slice(&u32::try_from(body.len()).unwrap_or(u32::MAX).to_be_bytes());
     frame.extend_from_slice(&body);
     Template::new(frame)
-}
-
-fn message(question: &Question) -> CheckRequest {
-    let Question { host, path, token, address, .. } = question;
-    let mut headers: HashMap<String, String> =
-        BROWSER.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect();
-    let authorization = format!("Bearer {token}");
-    headers.extend(
-        [
-            (":authority", host.as_str()),
-            (":method", "GET"),
-            (":path", path),
-            (":scheme", "https"),
-            ("authorization", &authorization),
-            ("x-forwarded-for", address),
-            ("x-forwarded-proto", "https"),
-            ("x-request-id", PLACEHOLDER),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned())),
-    );
-    let peer = |address: &str, port| {
-        Some(Peer {
-            address: Some(Address { socket_address: Some(SocketAddress { address: address.to_owned(), port }) }),
-        })
-    };
-    CheckRequest {
-        attributes: Some(Attributes {
-            source: peer(address, 40_112),
-            destination: peer("10.255.0.4", 8443),
-            request: Some(Request {
-                time: Some(Timestamp { seconds: 1_795_000_000, nanos: 481_516_234 }),
-                http: Some(HttpRequest {
-                    id: PLACEHOLDER.to_owned(),
-                    method: "GET".to_owned(),
-                    headers,
-                    path: path.clone(),
-                    host: host.clone(),
-                    scheme: "https".to_owned(),
-                    size: -1,
-                    protocol: "HTTP/2".to_owned(),
-                }),
-            }),
-            context_extensions: HashMap::new(),
-            metadata_context: Some(Empty {}),
-            route_metadata_context: Some(Empty {}),
-        }),
-    }
 }
 
 const DATA: u8 = 0;
