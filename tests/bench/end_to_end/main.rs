@@ -38,6 +38,7 @@ use crate::load::Load;
 use crate::report::Line;
 use crate::row::ROWS;
 use crate::server::Bench;
+use crate::server::Manner;
 
 /// The allocator of the policy server, for the floor.
 #[global_allocator]
@@ -69,6 +70,9 @@ struct Arguments {
     /// Measure this binary, for example of another commit
     #[arg(long, value_name = "FILE", default_value = env!("CARGO_BIN_EXE_postern"))]
     postern: PathBuf,
+    /// Where the server runs, and where the load [default: the first two]
+    #[arg(long, value_name = "NUMBER,NUMBER", value_delimiter = ',')]
+    processors: Vec<usize>,
     /// Go ahead of all other work on this machine; only root may
     #[arg(long)]
     first: bool,
@@ -117,15 +121,22 @@ impl Arguments {
             anyhow::bail!("there is no row `{unknown}`; --list names them");
         }
         let (rounds, seconds, warm_up, tries) = if self.quick { (2, 1.0, 0.3, 2) } else { (5, 3.0, 0.5, 3) };
-        let rounds = (self.rounds.unwrap_or(rounds), self.rounds.unwrap_or(tries));
-        let times = (self.seconds.unwrap_or(seconds), warm_up);
-        let bench = Bench::new(rounds, times, self.noise / 100.0, (self.postern.clone(), self.first))?;
+        let manner = Manner {
+            rounds: self.rounds.unwrap_or(rounds),
+            seconds: self.seconds.unwrap_or(seconds),
+            warm_up,
+            tries: self.rounds.unwrap_or(tries),
+            noise: self.noise / 100.0,
+            first: self.first,
+            postern: self.postern.clone(),
+        };
+        let bench = Bench::new(manner, &self.processors)?;
         if cfg!(debug_assertions) {
             eprintln!("NOT OPTIMISED: the figures mean nothing");
         }
         eprintln!(
             "{} rounds of {} s, server on processor {}, load on {}",
-            bench.rounds, bench.seconds, bench.processors.server, bench.processors.load
+            bench.manner.rounds, bench.manner.seconds, bench.processors.server, bench.processors.load
         );
 
         let mut lines = Vec::new();

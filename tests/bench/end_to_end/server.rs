@@ -29,19 +29,24 @@ use crate::load::Protocol;
 use crate::measure;
 
 /// How to measure.
-pub(crate) struct Bench {
+pub(crate) struct Manner {
     pub(crate) rounds: usize,
     /// Of one run.
     pub(crate) seconds: f64,
     pub(crate) warm_up: f64,
+    /// How often what needs no rounds is repeated: starts, and the like.
+    pub(crate) tries: usize,
     /// The spread past which nothing is claimed.
     pub(crate) noise: f64,
-    /// The policy server's binary.
-    pub(crate) postern: PathBuf,
     /// Ahead of all other work on the machine.
     pub(crate) first: bool,
-    /// For what is repeated in each round: starts, and the like.
-    pub(crate) tries: usize,
+    /// The policy server's binary.
+    pub(crate) postern: PathBuf,
+}
+
+/// What every measurement needs.
+pub(crate) struct Bench {
+    pub(crate) manner: Manner,
     pub(crate) processors: Processors,
     pub(crate) issuer: Issuer,
     folder: TempDir,
@@ -56,13 +61,17 @@ pub(crate) struct Processors {
 }
 
 impl Processors {
-    /// The first two that we may use.
-    pub(crate) fn find() -> anyhow::Result<Processors> {
+    /// The wanted two, or the first two that we may use.
+    pub(crate) fn find(wanted: &[usize]) -> anyhow::Result<Processors> {
         if !Command::new("taskset").arg("--version").stdout(Stdio::null()).status().is_ok_and(|status| status.success())
         {
             bail!("taskset is missing, without which processes wander between processors: install util-linux");
         }
-        match *measure::processors() {
+        let usable = measure::processors();
+        if let Some(other) = wanted.iter().find(|wanted| !usable.contains(wanted)) {
+            bail!("there is no processor {other} for us; there are {usable:?}");
+        }
+        match *if wanted.is_empty() { &usable } else { wanted } {
             [server, load, ..] => {
                 let (server, load) = (server.to_string(), load.to_string());
                 Ok(Processors { both: format!("{server},{load}"), server, load })
@@ -79,18 +88,13 @@ pub(crate) struct World {
 }
 
 impl Bench {
-    pub(crate) fn new(
-        (rounds, tries): (usize, usize),
-        (seconds, warm_up): (f64, f64),
-        noise: f64,
-        (postern, first): (PathBuf, bool),
-    ) -> anyhow::Result<Bench> {
-        let (processors, issuer) = (Processors::find()?, Issuer::new()?);
-        if first {
+    pub(crate) fn new(manner: Manner, wanted: &[usize]) -> anyhow::Result<Bench> {
+        let (processors, issuer) = (Processors::find(wanted)?, Issuer::new()?);
+        if manner.first {
             go_first(true).context("only root may go ahead of others")?;
         }
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?;
-        Ok(Bench { rounds, tries, seconds, warm_up, noise, postern, first, processors, issuer, folder })
+        Ok(Bench { manner, processors, issuer, folder })
     }
 
     /// A folder for files.
@@ -119,7 +123,7 @@ impl Bench {
     /// Start the policy server, and wait until it listens.
     pub(crate) fn postern(&self, world: &World, processors: &str) -> anyhow::Result<Server> {
         let [grpc, http, admin] = free_ports()?;
-        let mut command = self.pinned(processors, &self.postern);
+        let mut command = self.pinned(processors, &self.manner.postern);
         command.arg("serve").arg("--config").arg(&world.policy);
         command.args(["--listen-grpc", &grpc.to_string(), "--listen-http", &http.to_string()]);
         command.args(["--listen-admin", &admin.to_string()]);
@@ -189,8 +193,8 @@ impl Bench {
             questions: world.questions.clone(),
             connections: if grpc { 4 } else { 64 },
             streams: if grpc { 16 } else { 1 },
-            warm_up: self.warm_up,
-            seconds: self.seconds,
+            warm_up: self.manner.warm_up,
+            seconds: self.manner.seconds,
             rate: None,
             patience: 5000,
             everybody: None,
@@ -203,7 +207,7 @@ impl Bench {
     /// Run loads by turns: the first and the second in one round, the second and the first in the next.
     pub(crate) fn by_turns<const N: usize>(&self, loads: &[Load; N]) -> anyhow::Result<[Vec<Outcome>; N]> {
         let mut outcomes: [Vec<Outcome>; N] = std::array::from_fn(|_| Vec::new());
-        for round in 0..self.rounds {
+        for round in 0..self.manner.rounds {
             let mut order: Vec<usize> = (0..N).collect();
             if round % 2 == 1 {
                 order.reverse();
@@ -217,8 +221,8 @@ impl Bench {
 
     /// A command on these processors.
     pub(crate) fn pinned(&self, processors: &str, program: &Path) -> Command {
-        let mut command = Command::new(if self.first { "nice" } else { "taskset" });
-        if self.first {
+        let mut command = Command::new(if self.manner.first { "nice" } else { "taskset" });
+        if self.manner.first {
             command.args(["-n", "-20", "taskset"]);
         }
         command.arg("-c").arg(processors).arg(program);
@@ -228,7 +232,7 @@ impl Bench {
 
 impl Drop for Bench {
     fn drop(&mut self) {
-        if self.first {
+        if self.manner.first {
             // What else runs in this session goes on as before.
             let _ = go_first(false);
         }

@@ -56,7 +56,7 @@ fn above_floor(
     let [ours, base] = bench.by_turns(&loads)?;
     let figure = Figure { ours: costs(&ours), base: Some(costs(&base)) };
     let measure = Measure { unit: MICROSECONDS, base: "no-op" };
-    let line = Line::judged((row, what), measure, figure, Some(target), bench.noise);
+    let line = Line::judged((row, what), measure, figure, Some(target), bench.manner.noise);
     let said = format!(
         "{}; no-op {}; {} octets a question",
         pace(&ours),
@@ -77,7 +77,7 @@ pub(super) fn scale(bench: &Bench, row: &'static str, hosts: usize) -> anyhow::R
     let figure = Figure { ours: costs(&many), base: Some(costs(&few)) };
     let measure = Measure { unit: MICROSECONDS, base: "10 routes" };
     let what = if hosts == 1 { "100000 routes".to_owned() } else { format!("100000 routes over {hosts} hosts") };
-    let line = Line::judged((row, what), measure, figure, Some(Target::at_most(1.1)), bench.noise);
+    let line = Line::judged((row, what), measure, figure, Some(Target::at_most(1.1)), bench.manner.noise);
     Ok(vec![line.heed(doubts(many.iter().chain(&few)))])
 }
 
@@ -92,7 +92,7 @@ pub(super) fn cores(bench: &Bench, row: &'static str) -> anyhow::Result<Vec<Line
     let measure = Measure { unit: "answers/s", base: "one processor" };
     let target = Target::AtLeast { required: 1.4 };
     let what = "two processors, answers in a second";
-    let mut line = Line::judged((row, what), measure, figure, Some(target), bench.noise);
+    let mut line = Line::judged((row, what), measure, figure, Some(target), bench.manner.noise);
     // Of two processors, the load takes its part of every answer. More than this no server could reach.
     let load_cost = two.iter().map(|outcome| outcome.own_share / outcome.rate() * 1e6).sum::<f64>() / two.len() as f64;
     let ceiling = 2e6 / (costs(&one).mean() + load_cost) / rates(&one).mean();

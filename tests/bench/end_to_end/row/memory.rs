@@ -21,7 +21,7 @@ const TOKENS: usize = 10_000;
 pub(super) fn memory(bench: &Bench, row: &'static str) -> anyhow::Result<Vec<Line>> {
     let [mut idle, mut routes, mut tokens] = [Vec::new(), Vec::new(), Vec::new()];
     let mut size = 0;
-    for _ in 0..bench.tries {
+    for _ in 0..bench.manner.tries {
         let few = resident(bench, Scale::routes(10))?;
         let many = resident(bench, Scale::routes(MANY_ROUTES))?;
         idle.push(few / 1000.0);
@@ -33,7 +33,7 @@ pub(super) fn memory(bench: &Bench, row: &'static str) -> anyhow::Result<Vec<Lin
     let line = |what: &str, unit, samples, target| {
         let figure = Figure { ours: Samples(samples), base: None };
         let measure = Measure { unit, base: "" };
-        Line::judged((row, what), measure, figure, Some(Target::at_most(target)), bench.noise)
+        Line::judged((row, what), measure, figure, Some(Target::at_most(target)), bench.manner.noise)
     };
     Ok(vec![
         line("memory, idle with 10 routes", "MB", idle, 15.0),

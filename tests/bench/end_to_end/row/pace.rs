@@ -31,7 +31,7 @@ pub(super) fn latency(bench: &Bench, row: &'static str) -> anyhow::Result<Vec<Li
         let figure = Figure { ours: tail(&ours), base: Some(tail(&base)) };
         let measure = Measure { unit: "us p99", base: "no-op" };
         let what = format!("at {share} % of {capacity:.0} answers/s");
-        let line = Line::judged((row, what), measure, figure, None, bench.noise);
+        let line = Line::judged((row, what), measure, figure, None, bench.manner.noise);
         let said = format!("{}; no-op {}", quantiles(&ours), quantiles(&base));
         lines.push(line.note(said).heed(doubts(ours.iter().chain(&base))));
     }
@@ -51,7 +51,7 @@ pub(super) fn overload(bench: &Bench, row: &'static str) -> anyhow::Result<Vec<L
     // More questions under way than the server takes, and each connection full.
     let flood = Load { connections: 64, streams: 256, patience: PATIENCE, may_shed: true, warm_up: 0.0, ..usual };
     let (mut before, mut during, mut after) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..bench.rounds {
+    for _ in 0..bench.manner.rounds {
         before.push(bench.load(&calm)?);
         during.push(bench.load(&flood)?);
         after.push(bench.load(&Load { warm_up: 1.0, ..calm.clone() })?);
@@ -60,7 +60,7 @@ pub(super) fn overload(bench: &Bench, row: &'static str) -> anyhow::Result<Vec<L
     let figure = Figure { ours: late, base: None };
     let measure = Measure { unit: "ms p99", base: "" };
     let what = format!("64 x 256 under way, callers wait {PATIENCE} ms");
-    let line = Line::judged((row, what), measure, figure, Some(Target::at_most(PATIENCE as f64)), bench.noise);
+    let line = Line::judged((row, what), measure, figure, Some(Target::at_most(PATIENCE as f64)), bench.manner.noise);
     let (answers, refused) = during.iter().fold((0, 0), |(answers, refused), outcome| {
         (answers + outcome.answers, refused + outcome.kinds.get("503").copied().unwrap_or(0))
     });
@@ -73,7 +73,7 @@ pub(super) fn overload(bench: &Bench, row: &'static str) -> anyhow::Result<Vec<L
     let figure = Figure { ours: tail(&after), base: Some(tail(&before)) };
     let measure = Measure { unit: "us p99", base: "before" };
     let what = "half of capacity, a second after the flood";
-    let line = Line::judged((row, what), measure, figure, Some(Target::at_most(2.0)), bench.noise);
+    let line = Line::judged((row, what), measure, figure, Some(Target::at_most(2.0)), bench.manner.noise);
     let said = format!("{}; before {}", quantiles(&after), quantiles(&before));
     Ok(vec![flooded, line.note(said).heed(doubts(before.iter().chain(&after)))])
 }

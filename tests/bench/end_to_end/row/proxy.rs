@@ -42,7 +42,7 @@ pub(super) fn share(bench: &Bench, row: &'static str) -> anyhow::Result<Vec<Line
     let [outcomes] = bench.by_turns(&[load])?;
     let figure = Figure { ours: parts(&outcomes, 1), base: Some(parts(&outcomes, 2)) };
     let measure = Measure { unit: MICROSECONDS, base: "together" };
-    let line = Line::judged((row, what), measure, figure, Some(Target::at_most(0.2)), bench.noise);
+    let line = Line::judged((row, what), measure, figure, Some(Target::at_most(0.2)), bench.manner.noise);
     Ok(vec![line.heed(doubts(&outcomes))])
 }
 
@@ -65,7 +65,7 @@ pub(super) fn filters(bench: &Bench, row: &'static str) -> anyhow::Result<Vec<Li
     let line = |what: String, base: &[Outcome], target| {
         let figure = Figure { ours: parts(&ours, 2), base: Some(parts(base, 1)) };
         let measure = Measure { unit: MICROSECONDS, base: "Envoy alone" };
-        Line::judged((row, what), measure, figure, target, bench.noise).heed(doubts(ours.iter().chain(base)))
+        Line::judged((row, what), measure, figure, target, bench.manner.noise).heed(doubts(ours.iter().chain(base)))
     };
     Ok(vec![
         line(format!("{what}, jwt_authn and rbac"), &alone, Some(Target::at_most(1.0))),

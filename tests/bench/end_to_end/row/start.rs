@@ -38,7 +38,7 @@ pub(super) fn cold_start(bench: &Bench, row: &'static str) -> anyhow::Result<Vec
         let (samples, doubts) = medians(bench, || first_answer(bench, &world, question))?;
         let what = format!("cold start, {routes} routes");
         let figure = Figure { ours: samples, base: None };
-        let line = Line::judged((row, what), MILLISECONDS, figure, Some(Target::at_most(most)), bench.noise);
+        let line = Line::judged((row, what), MILLISECONDS, figure, Some(Target::at_most(most)), bench.manner.noise);
         lines.push(line.heed(doubts));
     }
     Ok(lines)
@@ -48,7 +48,7 @@ pub(super) fn cold_start(bench: &Bench, row: &'static str) -> anyhow::Result<Vec
 pub(super) fn build(bench: &Bench, row: &'static str) -> anyhow::Result<Vec<Line>> {
     let world = bench.world(Scale::routes(100_000))?;
     let (samples, doubts) = medians(bench, || {
-        let mut command = Command::new(&bench.postern);
+        let mut command = Command::new(&bench.manner.postern);
         let begin = Instant::now();
         let output = command.arg("check").arg(&world.policy).stdin(Stdio::null()).output()?;
         let took = begin.elapsed();
@@ -59,7 +59,7 @@ pub(super) fn build(bench: &Bench, row: &'static str) -> anyhow::Result<Vec<Line
     })?;
     let figure = Figure { ours: samples, base: None };
     let what = "`check` of 100000 routes";
-    let line = Line::judged((row, what), MILLISECONDS, figure, Some(Target::at_most(1000.0)), bench.noise);
+    let line = Line::judged((row, what), MILLISECONDS, figure, Some(Target::at_most(1000.0)), bench.manner.noise);
     Ok(vec![line.heed(doubts)])
 }
 
@@ -68,7 +68,7 @@ fn medians(bench: &Bench, mut time: impl FnMut() -> anyhow::Result<Duration>) ->
     const STARTS: usize = 7;
     let mut medians = Vec::new();
     let (begin, machine, family) = (Instant::now(), measure::machine_time(), measure::family_time());
-    for _ in 0..bench.tries {
+    for _ in 0..bench.manner.tries {
         let mut times = (0..STARTS).map(|_| time()).collect::<Result<Vec<_>, _>>()?;
         times.sort();
         medians.push(times[STARTS / 2].as_secs_f64() * 1000.0);
@@ -80,7 +80,7 @@ fn medians(bench: &Bench, mut time: impl FnMut() -> anyhow::Result<Duration>) ->
 
 fn first_answer(bench: &Bench, world: &World, question: &Question) -> anyhow::Result<Duration> {
     let [grpc, http, admin] = free_ports()?.map(|address: SocketAddr| address.to_string());
-    let mut command = Command::new(&bench.postern);
+    let mut command = Command::new(&bench.manner.postern);
     command.arg("serve").arg("--config").arg(&world.policy);
     command.args(["--listen-grpc", &grpc, "--listen-http", &http, "--listen-admin", &admin]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
