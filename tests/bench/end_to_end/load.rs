@@ -63,6 +63,9 @@ pub(crate) struct Load {
     /// Processes whose processor time is counted.
     #[arg(long, value_delimiter = ',')]
     pub(crate) watch: Vec<u32>,
+    /// The processors they run on.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) on: Vec<usize>,
 }
 
 /// How to ask.
@@ -97,7 +100,7 @@ pub(crate) struct Outcome {
     pub(crate) unanswered: u64,
     /// The share of its processor the load itself used, when it asks as fast as it can.
     pub(crate) own_share: f64,
-    /// The share of the machine that others used meanwhile.
+    /// The share of the watched processes' processors that others used meanwhile.
     pub(crate) others_share: f64,
     /// The octets of a question, on average.
     pub(crate) question_size: usize,
@@ -132,6 +135,7 @@ impl Load {
         ];
         arguments.extend(self.rate.map(|rate| named(&rate, "rate")));
         arguments.extend(self.everybody.as_ref().map(|user| named(user, "everybody")));
+        arguments.extend(self.on.iter().map(|processor| named(processor, "on")));
         arguments.extend(self.watch.iter().map(|process| named(process, "watch")));
         arguments.extend(self.nameless.then(|| "--nameless".to_owned()));
         arguments.extend(self.may_shed.then(|| "--may-shed".to_owned()));

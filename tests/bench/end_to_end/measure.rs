@@ -20,30 +20,25 @@ pub(crate) fn resident(process: u32) -> u64 {
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
-/// Processor time of the whole machine: what was worked, and what the hypervisor kept for others. In ticks of 10 ms.
-pub(crate) fn machine_time() -> Duration {
+/// What was worked on these processors by anybody, and what the hypervisor kept for others. In ticks of 10 ms.
+pub(crate) fn worked(processors: &[usize]) -> Duration {
     let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
-    let fields = stat.lines().next().unwrap_or_default().split_whitespace().skip(1);
-    let ticks: Vec<u64> = fields.map(|field| field.parse().unwrap_or(0)).collect();
-    // user, nice, system, idle, iowait, irq, softirq, steal
-    let worked: u64 = [0, 1, 2, 5, 6, 7].into_iter().filter_map(|index: usize| ticks.get(index)).sum();
-    Duration::from_millis(worked * 10)
+    let of_processor = |processor: &usize| {
+        let line = stat.lines().find_map(|line| line.strip_prefix(&format!("cpu{processor} ")));
+        let ticks: Vec<u64> = line?.split_whitespace().map(|field| field.parse().unwrap_or(0)).collect();
+        // user, nice, system, idle, iowait, irq, softirq, steal
+        Some([0, 1, 2, 5, 6, 7].into_iter().filter_map(|index: usize| ticks.get(index)).sum::<u64>())
+    };
+    Duration::from_millis(processors.iter().filter_map(of_processor).sum::<u64>() * 10)
 }
 
-/// Processor time of this process and of those it started and waited for. In ticks of 10 ms.
-pub(crate) fn family_time() -> Duration {
+/// Processor time of the processes that this one started and waited for. In ticks of 10 ms.
+pub(crate) fn children_time() -> Duration {
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // The name before the last bracket may hold anything.
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    let ticks: u64 = fields.skip(11).take(4).filter_map(|field| field.parse::<u64>().ok()).sum();
+    let ticks: u64 = fields.skip(13).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
     Duration::from_millis(ticks * 10)
-}
-
-/// How many processors the machine has.
-pub(crate) fn machine_size() -> usize {
-    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
-    let processors = stat.lines().filter(|line| line.starts_with("cpu") && !line.starts_with("cpu ")).count();
-    processors.max(1)
 }
 
 /// The processors this process may use.

@@ -31,7 +31,7 @@ pub(crate) struct Line {
 /// What may make a figure worth less, as the worst of its rounds had it.
 #[derive(Clone, Copy)]
 pub(crate) struct Doubts {
-    /// The share of the machine that others used.
+    /// The share of the server's processors that others used.
     pub(crate) others: f64,
     /// The share of its processor that the load used.
     pub(crate) load: f64,
@@ -90,18 +90,21 @@ impl Line {
     /// Say what was wrong with the machine, and claim nothing when it was too much.
     pub(crate) fn heed(mut self, doubts: Doubts) -> Line {
         /// Past this share, others' work shows in caches and in waiting.
-        const CROWDED: f64 = 0.25;
+        const CROWDED: f64 = 0.1;
         let percent = |share: f64| format!("{:.0} %", share * 100.0);
         if doubts.load > 0.97 {
             let share = percent(doubts.load);
             self.notes.push(format!("the load used {share} of its processor: the server may have waited for it"));
         }
-        if doubts.others > 0.05 {
-            self.notes.push(format!("other work took up to {} of the machine meanwhile", percent(doubts.others)));
+        if doubts.others > 0.02 {
+            self.notes.push(format!("other work took up to {} of the server's processor", percent(doubts.others)));
         }
         if doubts.others > CROWDED && matches!(self.verdict, Verdict::Goal | Verdict::Pass | Verdict::Fail) {
-            let why =
-                format!("the machine was busy, by over {}; it would be: {}", percent(CROWDED), word(&self.verdict));
+            let why = format!(
+                "others used the server's processor, over {}; it would be: {}",
+                percent(CROWDED),
+                word(&self.verdict)
+            );
             self.verdict = Verdict::NoClaim(why);
         }
         self

@@ -127,7 +127,7 @@ impl Bench {
         command.arg("serve").arg("--config").arg(&world.policy);
         command.args(["--listen-grpc", &grpc.to_string(), "--listen-http", &http.to_string()]);
         command.args(["--listen-admin", &admin.to_string()]);
-        self.start("postern", &mut command, grpc, http)
+        self.start("postern", &mut command, (grpc, http), processors)
     }
 
     /// Start a floor.
@@ -136,22 +136,22 @@ impl Bench {
         let mut command = self.pinned(&self.processors.server, &std::env::current_exe()?);
         let kind = floor.to_possible_value().context("a floor has a name")?;
         command.args(["floor", kind.get_name(), "--listen", &listen.to_string()]);
-        self.start("floor", &mut command, listen, listen)
+        self.start("floor", &mut command, (listen, listen), &self.processors.server)
     }
 
-    /// Start a process that listens at two addresses.
+    /// Start a process that was pinned to these processors, and wait until it listens at both addresses.
     pub(crate) fn start(
         &self,
         name: &str,
         command: &mut Command,
-        grpc: SocketAddr,
-        http: SocketAddr,
+        (grpc, http): (SocketAddr, SocketAddr),
+        processors: &str,
     ) -> anyhow::Result<Server> {
         let log = self.folder().join(format!("{name}-{}.log", grpc.port()));
         let file = File::create(&log)?;
         let command = command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
         let child = command.spawn().with_context(|| format!("starting {name}"))?;
-        let mut server = Server { child, grpc, http, log };
+        let mut server = Server { child, grpc, http, log, on: processors.to_owned() };
         let patience = Instant::now() + Duration::from_secs(30);
         while [grpc, http].iter().any(|address| TcpStream::connect(address).is_err()) {
             if server.child.try_wait()?.is_some() || Instant::now() > patience {
@@ -201,6 +201,7 @@ impl Bench {
             nameless: false,
             may_shed: false,
             watch: vec![server.id()],
+            on: server.on.split(',').filter_map(|processor| processor.parse().ok()).collect(),
         }
     }
 
@@ -254,6 +255,8 @@ pub(crate) struct Server {
     pub(crate) grpc: SocketAddr,
     pub(crate) http: SocketAddr,
     log: PathBuf,
+    /// Its processors.
+    on: String,
 }
 
 impl Server {

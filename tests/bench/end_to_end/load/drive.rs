@@ -278,7 +278,7 @@ struct Window {
     began: Instant,
     processes: Vec<Duration>,
     own: Duration,
-    machine: Duration,
+    worked: Duration,
 }
 
 impl Window {
@@ -286,7 +286,7 @@ impl Window {
         Window {
             processes: load.watch.iter().map(|process| measure::processor_time(*process)).collect(),
             own: measure::processor_time(std::process::id()),
-            machine: measure::machine_time(),
+            worked: measure::worked(&load.on),
             began: Instant::now(),
         }
     }
@@ -299,7 +299,9 @@ impl Window {
         let used: Vec<f64> =
             now.processes.iter().zip(&self.processes).map(|(now, then)| (*now - *then).as_secs_f64()).collect();
         let own = (now.own - self.own).as_secs_f64();
-        let others = (now.machine - self.machine).as_secs_f64() - own - used.iter().sum::<f64>();
+        // Ours counts only where we are on the same processor.
+        let beside = if measure::processors().iter().any(|processor| load.on.contains(processor)) { own } else { 0.0 };
+        let others = (now.worked - self.worked).as_secs_f64() - beside - used.iter().sum::<f64>();
         Outcome {
             seconds,
             cost: used.iter().map(|used| used * 1e6 / answers).collect(),
@@ -307,7 +309,7 @@ impl Window {
             latency: [0.5, 0.99, 0.999, 1.0].map(|share| latency.quantile(share).as_secs_f64() * 1e6),
             // With a rate it never rests, and that says nothing.
             own_share: if load.rate.is_none() { own / seconds } else { 0.0 },
-            others_share: (others / seconds / measure::machine_size() as f64).max(0.0),
+            others_share: (others / seconds / load.on.len().max(1) as f64).max(0.0),
             ..outcome
         }
     }

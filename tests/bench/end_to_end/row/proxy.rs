@@ -99,7 +99,7 @@ fn start(bench: &Bench, binary: &Path, filters: Vec<Value>, asked: Option<Socket
     fs::write(&file, configuration(listen, filters, asked).to_string())?;
     let mut command = bench.pinned(&bench.processors.server, binary);
     command.args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "error", "--config-path"]).arg(&file);
-    bench.start("envoy", &mut command, listen, listen)
+    bench.start("envoy", &mut command, (listen, listen), &bench.processors.server)
 }
 
 fn configuration(listen: SocketAddr, mut filters: Vec<Value>, asked: Option<SocketAddr>) -> Value {
