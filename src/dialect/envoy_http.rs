@@ -34,7 +34,7 @@ pub(super) fn decode(parts: &Parts) -> Result<Attributes<'_>, Refusal> {
         .filter(|target| target.starts_with('/'))
         .ok_or_else(|| refuse(Reason::AttributeMissing, "path"))?;
     let scheme = fields.optional(PROTO).and_then(Scheme::parse);
-    let Collected { headers, forwarded_for, ignored } = fields.rest;
+    let Collected { headers, forwarded_for, ignored, capitals: _ } = fields.rest;
     let address = StatedAddress { peer: forwarded_for.last().copied(), forwarded_for };
     Ok(Attributes {
         dialect: Dialect::EnvoyHttp,

@@ -38,7 +38,9 @@ impl<'w, const N: usize> Fields<'w, N> {
                     fields.rest.headers.push(name.as_str(), value.as_bytes());
                 }
                 Standing::Client if OF_THE_CHECK.contains(name) => {}
-                Standing::Client => fields.rest.headers.push(name.as_str(), value.as_bytes()),
+                Standing::Client => {
+                    fields.rest.headers.push(name.as_str(), value.as_bytes());
+                }
             }
         }
         Ok(fields)
@@ -91,7 +93,7 @@ pub(super) fn decode<'w>(
         return Err(refuse(dialect, Reason::AttributeConflict, "the check's method differs from the stated one"));
     }
     let scheme = fields.optional(PROTO).and_then(Scheme::parse);
-    let Collected { headers, forwarded_for, ignored } = fields.rest;
+    let Collected { headers, forwarded_for, ignored, capitals: _ } = fields.rest;
     // Whoever trusts earlier hops appends to the list, whoever does not replaces it: the last element is the proxy's.
     let peer = forwarded_for.last().copied();
     let address = StatedAddress { peer, forwarded_for };

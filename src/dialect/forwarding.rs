@@ -60,6 +60,8 @@ pub(super) struct Collected<'w> {
     pub(super) headers: Headers<'w>,
     pub(super) forwarded_for: Vec<&'w str>,
     pub(super) ignored: u32,
+    /// Some name was written with capitals.
+    pub(super) capitals: bool,
 }
 
 impl Collected<'_> {

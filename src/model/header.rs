@@ -22,10 +22,12 @@ impl<'w> Headers<'w> {
         Headers { fields: Vec::with_capacity(fields), joined }
     }
 
-    /// Add one field. The name is lower-cased when it is not already.
-    pub fn push(&mut self, name: &'w str, value: &'w [u8]) {
-        let name = if has_capitals(name) { Cow::Owned(name.to_ascii_lowercase()) } else { Cow::Borrowed(name) };
+    /// Add one field. The name is lower-cased when it is not already: then this says `true`.
+    pub fn push(&mut self, name: &'w str, value: &'w [u8]) -> bool {
+        let capitals = has_capitals(name);
+        let name = if capitals { Cow::Owned(name.to_ascii_lowercase()) } else { Cow::Borrowed(name) };
         self.fields.push((name, value));
+        capitals
     }
 
     /// Has the proxy joined repeated fields with `,`?

@@ -27,7 +27,7 @@ pub struct SpoofGuard {
     /// The owned names, lower-case.
     owned: HashSet<String>,
     /// The same with every odd character made `-`, and others that no client may say.
-    folded: HashSet<String>,
+    folded: Vec<String>,
     /// Bit `n`: some folded name is `n` octets long, or longer than 62 for the last one. Nearly every header of a client
     /// is of another length than ours, and costs no more than this look.
     lengths: u64,
@@ -60,7 +60,7 @@ impl SpoofGuard {
     /// Guard these header names.
     pub fn new<'a>(mode: SpoofMode, owned: impl IntoIterator<Item = &'a str>) -> SpoofGuard {
         let owned: HashSet<String> = owned.into_iter().map(str::to_ascii_lowercase).collect();
-        let guard = SpoofGuard { mode, folded: HashSet::new(), lengths: 0, owned: owned.clone() };
+        let guard = SpoofGuard { mode, folded: Vec::new(), lengths: 0, owned: owned.clone() };
         guard.also(owned.iter().map(String::as_str))
     }
 
@@ -68,14 +68,15 @@ impl SpoofGuard {
     pub fn also<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> SpoofGuard {
         for name in names {
             self.lengths |= length_bit(name.len());
-            self.folded.insert(fold(name));
+            self.folded.push(name.bytes().map(fold).map(char::from).collect());
         }
         self
     }
 
     /// Is this one of our names, however it is spelt?
     fn is_ours(&self, name: &str) -> bool {
-        self.lengths & length_bit(name.len()) != 0 && self.folded.contains(&fold(name))
+        let same = |ours: &String| ours.len() == name.len() && ours.bytes().eq(name.bytes().map(fold));
+        self.lengths & length_bit(name.len()) != 0 && self.folded.iter().any(same)
     }
 
     /// The mode.
@@ -120,10 +121,8 @@ fn length_bit(length: usize) -> u64 {
 }
 
 /// Servers of the CGI kind turn every odd character of a header name into `_`: all such spellings are one name.
-fn fold(name: &str) -> String {
-    name.bytes()
-        .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte.to_ascii_lowercase()) } else { '-' })
-        .collect()
+fn fold(octet: u8) -> u8 {
+    if octet.is_ascii_alphanumeric() { octet.to_ascii_lowercase() } else { b'-' }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use super::CheckRequest;
 use super::proto::envoy::config::core::v3::{HeaderValue, address};
-use super::wire::{Field, Fields, WireError};
+use super::wire::{self, Field, Fields, WireError};
 
 /// The attributes of one check that are asked for.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -174,6 +174,10 @@ impl<'w> HeaderField<'w> {
 
 /// One entry of a map of texts.
 fn entry<'w>(field: &Field<'w>) -> Result<(&'w str, &'w [u8]), WireError> {
+    let octets = field.octets()?;
+    if let Some((key, value)) = usual_entry(octets) {
+        return Ok((wire::text(key)?, wire::text_octets(value)?));
+    }
     let (mut key, mut value) = ("", &b""[..]);
     let mut fields = field.message()?;
     while let Some(part) = fields.next(|number| matches!(number, 1 | 2))? {
@@ -183,6 +187,21 @@ fn entry<'w>(field: &Field<'w>) -> Result<(&'w str, &'w [u8]), WireError> {
         }
     }
     Ok((key, value))
+}
+
+/// An entry as everybody writes it, a key and then a value with lengths below 2^14, and nothing else: most of a check
+/// consists of these.
+fn usual_entry(octets: &[u8]) -> Option<(&[u8], &[u8])> {
+    let [0x0A, length @ 0..0x80, rest @ ..] = octets else { return None };
+    let (key, rest) = rest.split_at_checked(usize::from(*length))?;
+    let (length, value) = match rest {
+        [0x12, length @ 0..0x80, value @ ..] => (usize::from(*length), value),
+        [0x12, low @ 0x80..=0xFF, high @ 0..0x80, value @ ..] => {
+            (usize::from(low & 0x7F) | usize::from(*high) << 7, value)
+        }
+        _ => return None,
+    };
+    (value.len() == length).then_some((key, value))
 }
 
 /// Most requests have no more header fields than this.

@@ -24,7 +24,7 @@ pub fn decode<'w>(check: &Check<'w>) -> Result<Attributes<'w>, Refusal> {
     if !http.query.is_empty() || !http.fragment.is_empty() {
         return Err(refuse(Reason::AttributeConflict, "query or fragment beside path"));
     }
-    let Collected { headers, forwarded_for, ignored } = collect(http)?;
+    let Collected { headers, forwarded_for, ignored, capitals: _ } = collect(http)?;
     let source = check.source.as_ref();
     Ok(Attributes {
         dialect: Dialect::ExtAuthz,
@@ -68,11 +68,13 @@ fn collect<'w>(http: &Http<'w>) -> Result<Collected<'w>, Refusal> {
     match &http.header_map {
         None => {
             let mut collected = Collected::new(true, http.headers.len());
-            if let Some(name) = two_spellings(&http.headers) {
-                return Err(refuse(Reason::AttributeConflict, format!("{name} in two spellings")));
-            }
             for (name, value) in &http.headers {
                 add(http, &mut collected, name, value)?;
+            }
+            if collected.capitals
+                && let Some(name) = two_spellings(&http.headers)
+            {
+                return Err(refuse(Reason::AttributeConflict, format!("{name} in two spellings")));
             }
             Ok(collected)
         }
@@ -91,9 +93,6 @@ fn collect<'w>(http: &Http<'w>) -> Result<Collected<'w>, Refusal> {
 /// A name that a map has twice, in capitals and without. A map has no order, so nobody knows which of the two values
 /// comes first; and Envoy, which writes small letters only, never sends one.
 fn two_spellings(headers: &[(&str, &[u8])]) -> Option<String> {
-    if !headers.iter().any(|(name, _)| has_capitals(name)) {
-        return None;
-    }
     let mut seen = HashSet::with_capacity(headers.len());
     headers.iter().map(|(name, _)| name.to_ascii_lowercase()).find(|name| !seen.insert(name.clone()))
 }
@@ -103,13 +102,16 @@ fn add<'w>(http: &Http<'_>, collected: &mut Collected<'w>, name: &'w str, value:
         return agree(http, name, value);
     }
     match FORWARDING.standing(name) {
-        Standing::Attribute(_) => collected.forwarded_for.extend(elements(value)),
+        Standing::Attribute(_) => {
+            collected.capitals |= has_capitals(name);
+            collected.forwarded_for.extend(elements(value));
+        }
         Standing::Alias(of) => return Err(refuse(Reason::ForwardingAlias, format!("an alias of {of}"))),
         Standing::Ignored => {
             collected.ignored += 1;
-            collected.headers.push(name, value);
+            collected.capitals |= collected.headers.push(name, value);
         }
-        Standing::Client => collected.headers.push(name, value),
+        Standing::Client => collected.capitals |= collected.headers.push(name, value),
     }
     Ok(())
 }

@@ -154,14 +154,12 @@ impl<'w> Field<'w> {
 
     /// A `string` field.
     pub(super) fn text(&self) -> Result<&'w str, WireError> {
-        std::str::from_utf8(self.octets()?).map_err(|_| WireError::Utf8)
+        text(self.octets()?)
     }
 
     /// A `string` field as octets, for whoever does not need it as text.
     pub(super) fn text_octets(&self) -> Result<&'w [u8], WireError> {
-        let octets = self.octets()?;
-        // Most texts are ASCII, which is cheaper to see.
-        if octets.is_ascii() || std::str::from_utf8(octets).is_ok() { Ok(octets) } else { Err(WireError::Utf8) }
+        text_octets(self.octets()?)
     }
 
     /// A field of a message type.
@@ -175,4 +173,15 @@ impl<'w> Field<'w> {
     pub(super) fn number_only(&self) -> Result<(), WireError> {
         if self.value == Value::Varint { Ok(()) } else { Err(WireError::OtherKind(self.number)) }
     }
+}
+
+/// Octets as the text they must be.
+pub(super) fn text(octets: &[u8]) -> Result<&str, WireError> {
+    std::str::from_utf8(octets).map_err(|_| WireError::Utf8)
+}
+
+/// The same without making a text of them.
+pub(super) fn text_octets(octets: &[u8]) -> Result<&[u8], WireError> {
+    // Most texts are ASCII, which is cheaper to see.
+    if octets.is_ascii() || std::str::from_utf8(octets).is_ok() { Ok(octets) } else { Err(WireError::Utf8) }
 }

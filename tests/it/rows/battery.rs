@@ -256,7 +256,9 @@ async fn ask(engine: &Engine, kind: &str, brings: &Brings, deadline: Duration) -
     let mut certificate = StatedCertificate::default();
     match brings {
         Brings::Nothing => {}
-        Brings::Header(name, value) => headers.push(name, value.as_bytes()),
+        Brings::Header(name, value) => {
+            headers.push(name, value.as_bytes());
+        }
         Brings::Certificate(pem) => certificate.pem = Some(pem),
     }
     let attributes = Attributes {
