@@ -1,5 +1,8 @@
 //! Checks as Envoy sends them: about 2 kB of `CheckRequest` with a browser's header fields and a signed token.
 
+use std::sync::LazyLock;
+use std::time::SystemTime;
+
 use anyhow::Result;
 use envoy_types::pb::envoy::config::core::v3::Address;
 use envoy_types::pb::envoy::config::core::v3::SocketAddress;
@@ -21,8 +24,12 @@ use crate::policy::ISSUER;
 use crate::policy::SECRET;
 use crate::policy::Size;
 
-/// The moment at which everything plays, in seconds since 1970.
-pub(crate) const NOW: i64 = 1_800_000_000;
+/// The moment at which everything plays, in seconds since 1970: when the bench began, since the engine goes by the real
+/// clock.
+pub(crate) static NOW: LazyLock<i64> = LazyLock::new(|| {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    since.as_secs().cast_signed()
+});
 
 /// What a check is about.
 #[derive(Clone, Debug)]
@@ -82,7 +89,7 @@ impl Check {
             protocol: "HTTP/2".to_owned(),
             ..HttpRequest::default()
         };
-        let time = Timestamp { seconds: NOW, nanos: 0 };
+        let time = Timestamp { seconds: *NOW, nanos: 0 };
         let attributes = AttributeContext {
             source: Some(peer("192.0.2.7", 50_312)),
             destination: Some(peer("192.0.2.80", 8443)),
@@ -99,7 +106,7 @@ fn token(route: usize, caller: usize) -> Result<String> {
     let claims = json!({
         "iss": ISSUER, "aud": [AUDIENCE, "account"], "azp": "bench",
         "sub": format!("{route:08x}-0d5b-4b7e-8d7c-{caller:012x}"),
-        "iat": NOW - 60, "exp": NOW + 3600, "auth_time": NOW - 90, "jti": format!("{caller:032x}"),
+        "iat": *NOW - 60, "exp": *NOW + 3600, "auth_time": *NOW - 90, "jti": format!("{caller:032x}"),
         "typ": "Bearer", "scope": "openid profile email", "email_verified": true,
         "preferred_username": format!("user-{route}-{caller}"), "name": format!("User {route} {caller}"),
         "email": format!("user-{route}-{caller}@bench.test"),

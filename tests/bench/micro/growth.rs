@@ -39,7 +39,7 @@ pub(crate) fn measure(folder: Option<&Path>) -> Result<ExitCode> {
     })?;
     let octets_of_routes = (resident("routes", 100_000)? - resident("routes", 10)?) / 10.0;
     let octets_of_token = (resident("tokens", 40_000)? - resident("tokens", 1000)?) / 39_000.0;
-    let token = Check::new(Size::routes(10), 0, NOW as usize)?.token.len();
+    let token = Check::new(Size::routes(10), 0, *NOW as usize)?.token.len();
 
     let judged = [
         Target::new("route, 100,000 routes / 10", routes.matcher.growth()?, 1.5, "×"),

@@ -159,6 +159,14 @@ impl Scene {
     pub(crate) fn authorize(&self) -> Result<Work> {
         drop(self.decide()?);
         let engine = Engine::new(self.snapshot.clone(), Arc::new(Telemetry::new()?));
+        for octets in self.octets {
+            let check = ext_authz::read(octets).map_err(|refusal| anyhow::anyhow!("{refusal:?}"))?;
+            let answered = pin!(engine.authorize(ext_authz::decode(&check), None));
+            match answered.poll(&mut Context::from_waker(Waker::noop())) {
+                std::task::Poll::Ready(response) if response.verdict.reason().allows() => {}
+                other => anyhow::bail!("the engine does not allow: {other:?}"),
+            }
+        }
         let mut messages = Ring::new(self.octets.iter().collect());
         Ok(Box::new(move || {
             let Ok(check) = ext_authz::read(black_box(messages.next())) else { return };
@@ -222,7 +230,7 @@ fn given() -> Given {
 }
 
 fn now() -> Timestamp {
-    Timestamp::from_second(NOW).unwrap_or_default()
+    Timestamp::from_second(*NOW).unwrap_or_default()
 }
 
 fn octets(checks: &[Check]) -> &'static [Vec<u8>] {
