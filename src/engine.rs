@@ -22,6 +22,7 @@ use crate::engine::walk::Walked;
 use crate::model::decision::Decision;
 use crate::model::decision::DecisionId;
 use crate::model::reason::Reason;
+use crate::model::record::Client;
 use crate::model::record::Counts;
 use crate::model::record::Record;
 use crate::model::request::Attributes;
@@ -29,6 +30,7 @@ use crate::model::request::Refusal;
 use crate::model::request::Request;
 use crate::model::response::Response;
 use crate::model::response::Verdict;
+use crate::policy::address::AddressRule;
 use crate::policy::denial::Challenge;
 use crate::policy::denial::Refused;
 use crate::policy::trace::Silent;
@@ -135,7 +137,9 @@ impl Engine {
             method: None,
             host: None,
             path: None,
-            client_ip: None,
+            query: None,
+            client: None,
+            mentioned: None,
             policy: &snapshot.digest,
             took,
             detail: Some(&refusal.detail),
@@ -225,13 +229,25 @@ impl Open<'_, '_> {
             method: Some(self.request.method),
             host: Some(self.request.host.name()),
             path: Some(&self.request.path.canonical_text()),
-            client_ip: address.ip(),
+            query: self.request.path.query(),
+            client: Some(Client { address, from: from(&self.snapshot.policy.address) }),
+            mentioned: Some(&self.snapshot.policy.headers.group_rule.mentioned),
             policy: &self.snapshot.digest,
             took: Some(self.started.elapsed()),
             detail: detail.as_deref(),
             counts,
         });
         Response { decision_id, verdict }
+    }
+}
+
+/// How the client's address is found, as `client_ip.from` writes it.
+fn from(rule: &AddressRule) -> &'static str {
+    match rule {
+        AddressRule::Dialect => "dialect",
+        AddressRule::ForwardedFor { .. } => "xff",
+        AddressRule::Forwarded { .. } => "forwarded",
+        AddressRule::Header(_) => "header",
     }
 }
 

@@ -12,6 +12,7 @@
 //! | [`authn`] | who is asking: tokens and the keys of their issuers, opaque tokens, API keys, passwords, certificates |
 //! | [`assertion`] | signed statements of who the caller is, for applications |
 //! | [`telemetry`] | one record a decision, seen as counters and a log line; the clock |
+//! | [`audit`] | one record a decision, kept as a chained line of JSON; who writes, signs and verifies it |
 //! | [`config`] | the policy file as written; the only reader of files and environment |
 //! | [`snapshot`] | configuration to everything built, or all problems at once |
 //! | [`engine`] | the corridor from a decoded check to its answer |
@@ -19,6 +20,7 @@
 //! | [`cli`] | one verb a file |
 
 pub mod assertion;
+pub mod audit;
 pub mod authn;
 pub mod cli;
 pub mod config;

@@ -70,7 +70,7 @@ fn write(record: &Record<'_>) {
         request.method = record.method.map(Plain).map(tracing::field::display),
         request.host = record.host.map(Plain).map(tracing::field::display),
         request.path = record.path.map(Plain).map(tracing::field::display),
-        client.ip = record.client_ip.map(tracing::field::display),
+        client.ip = record.client_ip().map(tracing::field::display),
         response.status = record.status,
         policy = &**record.policy,
         took_us = record.took.map(|took| u64::try_from(took.as_micros()).unwrap_or(u64::MAX)),

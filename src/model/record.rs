@@ -1,9 +1,11 @@
 //! The one account of a decision: the audit line, the metrics and the span are views of it.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::model::client_ip::ClientAddress;
 use crate::model::decision::Decision;
 use crate::model::decision::DecisionId;
 use crate::model::dialect::Dialect;
@@ -22,7 +24,12 @@ pub struct Record<'r> {
     pub method: Option<&'r str>,
     pub host: Option<&'r str>,
     pub path: Option<&'r str>,
-    pub client_ip: Option<IpAddr>,
+    /// The raw query, without its `?`.
+    pub query: Option<&'r str>,
+    /// `None` when the request could not be read so far.
+    pub client: Option<Client>,
+    /// The groups that the policy names anywhere: of a caller's groups, only these can have mattered.
+    pub mentioned: Option<&'r HashSet<String>>,
     /// Digest of the policy that decided.
     pub policy: &'r Arc<str>,
     /// From the decoded check to its answer; `None` for a check that was never begun.
@@ -31,6 +38,21 @@ pub struct Record<'r> {
     pub detail: Option<&'r str>,
     /// What was left out or ignored on the way.
     pub counts: Counts,
+}
+
+impl Record<'_> {
+    /// The client's address, when it is known.
+    pub fn client_ip(&self) -> Option<IpAddr> {
+        self.client.and_then(|client| client.address.ip())
+    }
+}
+
+/// The client's address and how it was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client {
+    pub address: ClientAddress,
+    /// As `client_ip.from` writes it: `dialect`, `xff`, `forwarded` or `header`.
+    pub from: &'static str,
 }
 
 /// Small things that happened on the way and are only counted.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 /// Every room, and the rooms it may use besides itself.
-const ROOMS: [(&str, &[&str]); 13] = [
+const ROOMS: [(&str, &[&str]); 14] = [
     ("model", &[]),
     ("policy", &["model"]),
     ("dialect", &["model"]),
@@ -14,13 +14,26 @@ const ROOMS: [(&str, &[&str]); 13] = [
     ("authn", &["model", "outbound", "storage"]),
     ("assertion", &["model"]),
     ("telemetry", &["model"]),
+    ("audit", &["model", "telemetry"]),
     ("config", &["model"]),
-    ("snapshot", &["model", "policy", "outbound", "storage", "authn", "assertion", "config"]),
-    ("engine", &["model", "policy", "authn", "assertion", "telemetry", "snapshot"]),
+    ("snapshot", &["model", "policy", "outbound", "storage", "authn", "assertion", "audit", "config"]),
+    ("engine", &["model", "policy", "authn", "assertion", "telemetry", "audit", "snapshot"]),
     ("server", &["model", "dialect", "telemetry", "snapshot", "engine"]),
     (
         "cli",
-        &["model", "policy", "dialect", "outbound", "authn", "telemetry", "config", "snapshot", "engine", "server"],
+        &[
+            "model",
+            "policy",
+            "dialect",
+            "outbound",
+            "authn",
+            "telemetry",
+            "audit",
+            "config",
+            "snapshot",
+            "engine",
+            "server",
+        ],
     ),
 ];
 

@@ -1,0 +1,114 @@
+//! Writing JSON on one line, whatever is in it.
+
+use std::fmt::Display;
+use std::fmt::Write;
+
+/// The members of one object, written one after the other. The braces are the caller's.
+pub(super) struct Members<'o> {
+    out: &'o mut String,
+    first: bool,
+}
+
+impl<'o> Members<'o> {
+    /// Members at the end of `out`.
+    pub(super) fn new(out: &'o mut String) -> Members<'o> {
+        Members { out, first: true }
+    }
+
+    pub(super) fn text(&mut self, name: &'static str, value: &str) {
+        self.name(name);
+        quote(self.out, value);
+    }
+
+    /// Something whose text needs no escapes: a number of ours, a time, an id.
+    pub(super) fn plain(&mut self, name: &'static str, value: impl Display) {
+        self.name(name);
+        // Writing to a string cannot fail.
+        let _ = write!(self.out, "\"{value}\"");
+    }
+
+    pub(super) fn number(&mut self, name: &'static str, value: u64) {
+        self.name(name);
+        let _ = write!(self.out, "{value}");
+    }
+
+    /// A list of texts.
+    pub(super) fn texts<'t>(&mut self, name: &'static str, values: impl Iterator<Item = &'t str>) {
+        self.name(name);
+        self.out.push('[');
+        for (number, value) in values.enumerate() {
+            if number > 0 {
+                self.out.push(',');
+            }
+            quote(self.out, value);
+        }
+        self.out.push(']');
+    }
+
+    pub(super) fn object(&mut self, name: &'static str, fill: impl FnOnce(&mut Members<'_>)) {
+        self.name(name);
+        self.out.push('{');
+        fill(&mut Members::new(self.out));
+        self.out.push('}');
+    }
+
+    fn name(&mut self, name: &'static str) {
+        if !self.first {
+            self.out.push(',');
+        }
+        self.first = false;
+        self.out.push('"');
+        self.out.push_str(name);
+        self.out.push_str("\":");
+    }
+}
+
+/// A JSON text (RFC 8259 §7). Besides what must be escaped, everything is that is not a plain character: C1, and the
+/// marks that turn the direction of writing or end a line (F7).
+fn quote(out: &mut String, text: &str) {
+    out.push('"');
+    let plain = |byte: u8| (0x20..0x7f).contains(&byte) && byte != b'"' && byte != b'\\';
+    if text.bytes().all(plain) {
+        out.push_str(text);
+    } else {
+        for character in text.chars() {
+            match character {
+                '"' => out.push_str("\\\""),
+                '\\' => out.push_str("\\\\"),
+                ' '..='~' => out.push(character),
+                // One character stays itself only where Rust would show it so.
+                _ if !character.is_ascii() && character.escape_debug().len() == 1 => out.push(character),
+                _ => {
+                    for unit in character.encode_utf16(&mut [0; 2]) {
+                        let _ = write!(out, "\\u{unit:04x}");
+                    }
+                }
+            }
+        }
+    }
+    out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f7_whatever_a_text_holds_it_is_one_line_and_reads_back() {
+        for (text, want) in [
+            ("/a b", r#""/a b""#),
+            ("a\"b\\c", r#""a\"b\\c""#),
+            ("wiki\r\n{}", r#""wiki\u000d\u000a{}""#),
+            ("\u{1b}[31m\u{7f}", r#""\u001b[31m\u007f""#),
+            ("\u{85}\u{9b}", r#""\u0085\u009b""#),
+            ("a\u{202e}b\u{2066}c\u{2028}d\u{feff}", r#""a\u202eb\u2066c\u2028d\ufeff""#),
+            ("jörg 東京", "\"jörg 東京\""),
+            ("\u{e0001}", r#""\udb40\udc01""#),
+        ] {
+            let mut out = String::new();
+            quote(&mut out, text);
+            assert_eq!(out, want, "{text:?}");
+            assert_eq!(serde_json::from_str::<String>(&out).expect("JSON"), text);
+        }
+    }
+}
