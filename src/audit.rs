@@ -1,4 +1,148 @@
-//! The audit log: one line of JSON for every decision.
+//! The audit log: one line of JSON for every decision, made where the decision is and written by a thread of its own.
+//!
+//! [`Audit`] takes records; `queue` holds their lines until `writer` makes a chain of them (`chain`, `signer`) for a
+//! `sink`, which is a `file` or stdout. `tail` finds where an earlier process stopped, and [`verify`] judges the result.
 
+mod chain;
+mod file;
 mod json;
 pub mod line;
+mod queue;
+pub mod settings;
+pub mod signer;
+mod sink;
+mod tail;
+pub mod verify;
+mod writer;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crate::audit::chain::Chain;
+use crate::audit::chain::Link;
+use crate::audit::chain::hash;
+use crate::audit::chain::hex;
+use crate::audit::file::LogFile;
+use crate::audit::queue::Queue;
+use crate::audit::settings::AuditSettings;
+use crate::audit::settings::Target;
+use crate::audit::settings::WhenFull;
+use crate::audit::sink::Sink;
+use crate::audit::sink::Stdout;
+use crate::audit::tail::Tail;
+use crate::audit::writer::Writer;
+use crate::model::record::Record;
+use crate::telemetry::clock;
+use crate::telemetry::metrics::AuditMetrics;
+
+/// Why there is no audit log.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    #[error("the audit log `{path}` cannot be opened")]
+    Open {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("no thread for the audit log")]
+    Thread(#[source] io::Error),
+}
+
+/// The audit log of this process.
+pub struct Audit {
+    queue: Arc<Queue>,
+    include_query: bool,
+    when_full: WhenFull,
+    metrics: AuditMetrics,
+}
+
+impl Audit {
+    /// Begin to write, or go on where an earlier process stopped. `policy` is the digest of the one in force.
+    pub fn start(settings: &AuditSettings, metrics: AuditMetrics, policy: &str) -> Result<Audit, AuditError> {
+        let queue = Arc::new(Queue::new(settings.queue));
+        let audit = Audit {
+            queue: Arc::clone(&queue),
+            include_query: settings.include_query,
+            when_full: settings.when_full,
+            metrics: metrics.clone(),
+        };
+        match &settings.target {
+            Target::Stdout => spawn(Stdout, Tail::default(), settings, metrics, policy, queue)?,
+            Target::File(path) => {
+                let opened = LogFile::open(path, settings.rotation.clone(), clock::now());
+                let (file, tail) = opened.map_err(|source| AuditError::Open { path: path.clone(), source })?;
+                spawn(file, tail, settings, metrics, policy, queue)?;
+            }
+        }
+        Ok(audit)
+    }
+
+    /// Leave the line of a decision to the writer. `false`: it will not be written. Never waits.
+    pub fn record(&self, record: &Record<'_>) -> bool {
+        let refused = self.when_full == WhenFull::Refuse && self.queue.is_failing();
+        let kept = !refused && self.queue.offer(&line::decision(record, self.include_query));
+        if !kept {
+            self.queue.drop_one();
+            self.metrics.dropped(1);
+        }
+        kept
+    }
+
+    /// May nobody pass without a line?
+    pub fn is_required(&self) -> bool {
+        self.when_full == WhenFull::Refuse
+    }
+
+    /// The file may have been moved away: begin it again if it was.
+    pub fn reopen(&self) {
+        self.queue.reopen();
+    }
+
+    /// Write what is left, and end. Waits so long for it, and says whether it is done. Nothing is kept afterwards.
+    pub fn close(&self, within: Duration) -> bool {
+        self.queue.close(within)
+    }
+}
+
+impl std::fmt::Debug for Audit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Audit")
+    }
+}
+
+/// Start the thread that writes, with what is to be said first.
+fn spawn<S: Sink + 'static>(
+    sink: S,
+    tail: Tail,
+    settings: &AuditSettings,
+    metrics: AuditMetrics,
+    policy: &str,
+    queue: Arc<Queue>,
+) -> Result<(), AuditError> {
+    let chain = match settings.chain {
+        true => Chain::after(tail.last.unwrap_or(Link::START), settings.signer.clone()),
+        false => Chain::unlinked(),
+    };
+    let now = clock::now();
+    let mut writer = Writer::new(sink, chain, settings.fsync, metrics);
+    if tail.needs_end {
+        writer.put_raw(b"\n");
+    }
+    if !tail.torn.is_empty() {
+        let torn = |line: &mut json::Members<'_>| {
+            line.number("octets", tail.torn.len() as u64);
+            line.plain("sha256", hex(&hash(&tail.torn)));
+        };
+        writer.put(|chain, out| chain.event("torn", now, torn, out));
+    }
+    let started = |line: &mut json::Members<'_>| {
+        line.text("version", env!("CARGO_PKG_VERSION"));
+        line.text("policy", policy);
+    };
+    writer.put(|chain, out| chain.event("start", now, started, out));
+    let run = move || writer::run(writer, &queue);
+    thread::Builder::new().name("postern-audit".to_owned()).spawn(run).map(drop).map_err(AuditError::Thread)
+}

@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
+use crate::audit::Audit;
 use crate::authn::Answer;
 use crate::authn::Answers;
 use crate::authn::Need;
@@ -21,6 +22,7 @@ use crate::engine::walk::Walk;
 use crate::engine::walk::Walked;
 use crate::model::decision::Decision;
 use crate::model::decision::DecisionId;
+use crate::model::decision::Effect;
 use crate::model::reason::Reason;
 use crate::model::record::Client;
 use crate::model::record::Counts;
@@ -45,6 +47,7 @@ const WAIT_WITHOUT_DEADLINE: Duration = Duration::from_millis(100);
 pub struct Engine {
     snapshot: ArcSwap<Snapshot>,
     telemetry: Arc<Telemetry>,
+    audit: Option<Arc<Audit>>,
     /// Makes decision ids of this process differ from those of every other.
     process: u32,
     answered: AtomicU64,
@@ -57,7 +60,12 @@ impl Engine {
         // starting up, and ids need to be distinct, not secret.
         let random = RandomState::new().hash_one(0_u64);
         let process = (random & u64::from(u32::MAX)) as u32;
-        Engine { snapshot: ArcSwap::new(snapshot), telemetry, process, answered: AtomicU64::new(0) }
+        Engine { snapshot: ArcSwap::new(snapshot), telemetry, audit: None, process, answered: AtomicU64::new(0) }
+    }
+
+    /// The same, which keeps a line of every decision here.
+    pub fn with_audit(self, audit: Arc<Audit>) -> Engine {
+        Engine { audit: Some(audit), ..self }
     }
 
     /// What decides now. A request takes it once and keeps it to its end.
@@ -128,7 +136,7 @@ impl Engine {
         let challenge = Challenge::default();
         let refused = Refused { reason, decision_id, request: None, block: None, login_helps: false, challenge };
         let verdict = Verdict::Deny(refused.denial());
-        self.telemetry.record(&Record {
+        let record = Record {
             at: now,
             decision_id,
             dialect: refusal.dialect,
@@ -144,7 +152,12 @@ impl Engine {
             took,
             detail: Some(&refusal.detail),
             counts,
-        });
+        };
+        if let Some(audit) = &self.audit {
+            // A denial stays one, with a line or without.
+            audit.record(&record);
+        }
+        self.telemetry.record(&record);
         Response { decision_id, verdict }
     }
 
@@ -219,8 +232,10 @@ impl Open<'_, '_> {
     fn close(&self, walked: Walked) -> Response {
         let Walked { decision, verdict, address, mut counts, detail } = walked;
         counts.ignored_forwarding = self.ignored_forwarding;
+        let path = self.request.path.canonical_text();
+        let snapshot = &self.snapshot;
         let decision_id = self.given.decision_id;
-        self.engine.telemetry.record(&Record {
+        let record = Record {
             at: self.given.now,
             decision_id,
             dialect: self.request.dialect,
@@ -228,15 +243,36 @@ impl Open<'_, '_> {
             status: status(&verdict),
             method: Some(self.request.method),
             host: Some(self.request.host.name()),
-            path: Some(&self.request.path.canonical_text()),
+            path: Some(&path),
             query: self.request.path.query(),
-            client: Some(Client { address, from: from(&self.snapshot.policy.address) }),
-            mentioned: Some(&self.snapshot.policy.headers.group_rule.mentioned),
-            policy: &self.snapshot.digest,
+            client: Some(Client { address, from: from(&snapshot.policy.address) }),
+            mentioned: Some(&snapshot.policy.headers.group_rule.mentioned),
+            policy: &snapshot.digest,
             took: Some(self.started.elapsed()),
             detail: detail.as_deref(),
             counts,
-        });
+        };
+        if let Some(audit) = &self.engine.audit
+            && !audit.record(&record)
+            && audit.is_required()
+            && decision.effect() == Effect::Allow
+        {
+            return self.without_line(&record);
+        }
+        self.engine.telemetry.record(&record);
+        Response { decision_id, verdict }
+    }
+
+    /// An allow of which no line can be kept, where nobody may pass without one.
+    fn without_line(&self, allowed: &Record<'_>) -> Response {
+        let reason = Reason::AuditUnavailable;
+        let decision_id = allowed.decision_id;
+        let request = Some(&self.request);
+        let challenge = Challenge::default();
+        let refused = Refused { reason, decision_id, request, block: None, login_helps: false, challenge };
+        let verdict = Verdict::Deny(refused.denial());
+        let decision = Decision { reason, ..allowed.decision.clone() };
+        self.engine.telemetry.record(&Record { decision: &decision, status: status(&verdict), ..allowed.clone() });
         Response { decision_id, verdict }
     }
 }

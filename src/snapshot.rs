@@ -4,6 +4,7 @@
 
 mod access;
 mod assertion;
+mod audit;
 mod duration;
 mod header;
 mod host;
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::assertion::Assertions;
+use crate::audit::settings::AuditSettings;
 use crate::authn::Kind;
 use crate::authn::Source;
 use crate::authn::TokenPlace;
@@ -83,6 +85,8 @@ pub struct Snapshot {
     pub assertions: Option<Assertions>,
     /// The folder for what outlives the process.
     pub state_dir: Option<PathBuf>,
+    /// How the log of decisions is kept.
+    pub audit: Option<AuditSettings>,
     /// Who asks providers about opaque tokens; the calls are made in the background.
     pub introspectors: Vec<Arc<Introspector>>,
     pub listen: Listen,
@@ -255,6 +259,7 @@ struct Parts {
     callers: Callers,
     listen: Listen,
     state_dir: Option<PathBuf>,
+    audit: Option<AuditSettings>,
 }
 
 fn parts(config: &tree::Config, surroundings: &Surroundings<'_>, problems: &mut Problems) -> Parts {
@@ -273,12 +278,14 @@ fn parts(config: &tree::Config, surroundings: &Surroundings<'_>, problems: &mut 
     let (callers, listen) = (listen::callers(config, problems), listen::listen(&config.listen, problems));
     let state_dir = state_dir(config, problems);
     let revocations = revocation::revocations(config.revocation.as_ref(), &names.identities, surroundings, problems);
-    Parts { names, blocks, headers, assertions, revocations, address, callers, listen, state_dir }
+    let audit = audit::audit(config.audit.as_ref(), surroundings, problems);
+    Parts { names, blocks, headers, assertions, revocations, address, callers, listen, state_dir, audit }
 }
 
 impl Parts {
     fn assemble(self, config: &tree::Config, digest: &str) -> Snapshot {
-        let Parts { names, blocks, headers, assertions, revocations, address, callers, listen, state_dir } = self;
+        let Parts { names, blocks, headers, assertions, revocations, address, callers, listen, state_dir, audit } =
+            self;
         let mode = match config.spoof_guard.as_deref().copied().unwrap_or_default() {
             tree::SpoofGuard::Refuse => SpoofMode::Refuse,
             tree::SpoofGuard::Strip => SpoofMode::Strip,
@@ -296,6 +303,7 @@ impl Parts {
             revocations,
             assertions,
             state_dir,
+            audit,
             introspectors: names.identities.introspectors(),
             listen,
             callers: Arc::new(callers),

@@ -4,6 +4,7 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
@@ -14,6 +15,8 @@ use tokio::signal::unix::signal;
 use tracing::info;
 use tracing::warn;
 
+use crate::audit::Audit;
+use crate::audit::settings::AuditSettings;
 use crate::cli::load::LoadedPolicy;
 use crate::cli::print;
 use crate::config::load::Machine;
@@ -68,6 +71,7 @@ enum LogFormat {
 struct Prepared<A> {
     engine: Arc<A>,
     telemetry: Arc<Telemetry>,
+    audit: Option<Arc<Audit>>,
     listen: Listen,
     /// The digest of the policy in force.
     policy: Arc<str>,
@@ -92,11 +96,13 @@ impl Serve {
         let outcome = runtime.block_on(async {
             let Some((mut prepared, loaded)) = self.prepare()? else { return Ok(crate::cli::INVALID) };
             let mut hangups = signal(SignalKind::hangup()).context("cannot listen for signals")?;
-            let load = reader(self.config.clone(), loaded);
+            let audit = prepared.audit.clone();
+            let load = reader(self.config.clone(), loaded, prepared.engine.snapshot().audit.clone());
             let mut reload = Reload::start(Arc::clone(&prepared.engine), load, clock::now)?;
             let reloads = tokio::spawn(async move {
                 while hangups.recv().await.is_some() {
                     info!(signal = "SIGHUP", "reloading");
+                    audit.as_ref().inspect(|audit| audit.reopen());
                     reload.reload().await;
                 }
             });
@@ -120,12 +126,18 @@ impl Serve {
         warn_of(policy.warnings.problems());
         let snapshot = Arc::new(policy.snapshot);
         let telemetry = Arc::new(Telemetry::new()?);
+        let start = |settings| Audit::start(settings, telemetry.metrics().audit(), &snapshot.digest).map(Arc::new);
+        let audit = snapshot.audit.as_ref().map(start).transpose()?;
         let prepared = Prepared {
             listen: snapshot.listen.clone(),
             policy: Arc::clone(&snapshot.digest),
             insecure: snapshot.insecure.clone(),
-            engine: Arc::new(Engine::new(snapshot, Arc::clone(&telemetry))),
+            engine: Arc::new(match &audit {
+                None => Engine::new(snapshot, Arc::clone(&telemetry)),
+                Some(audit) => Engine::new(snapshot, Arc::clone(&telemetry)).with_audit(Arc::clone(audit)),
+            }),
             telemetry,
+            audit,
         };
         Ok(Some((prepared, policy.loaded.files)))
     }
@@ -133,7 +145,11 @@ impl Serve {
 
 /// Reads the policy again. A file that looks half-written beside the one in force is bad; so the text of that one is
 /// kept, and nothing else of what it was read into.
-fn reader(path: PathBuf, mut in_force: Vec<SourceFile>) -> impl FnMut() -> Result<Snapshot, Problems> {
+fn reader(
+    path: PathBuf,
+    mut in_force: Vec<SourceFile>,
+    audit: Option<AuditSettings>,
+) -> impl FnMut() -> Result<Snapshot, Problems> {
     move || {
         let policy = LoadedPolicy::read(&path, &Machine).map_err(Report::into_problems)?;
         let incomplete = policy.loaded.check_complete(&in_force);
@@ -141,6 +157,9 @@ fn reader(path: PathBuf, mut in_force: Vec<SourceFile>) -> impl FnMut() -> Resul
             return Err(policy.loaded.report(incomplete).into_problems());
         }
         warn_of(policy.warnings.problems());
+        if policy.snapshot.audit != audit {
+            warn!("the audit log is kept as it was until a restart");
+        }
         in_force = policy.loaded.files;
         Ok(policy.snapshot)
     }
@@ -159,9 +178,12 @@ fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
 /// The accept loops, the admin pages, key fetches and reloads; checks have threads of their own.
 const MAIN_THREADS: usize = 2;
 
+/// How long the end of the process waits for the last lines of the audit log.
+const AUDIT_WITHIN: Duration = Duration::from_secs(5);
+
 /// Serve until SIGTERM or SIGINT. A second one ends the process at once.
 async fn serve<A: Authorize>(prepared: Prepared<A>, settings: Settings) -> anyhow::Result<()> {
-    let Prepared { engine, telemetry, listen, policy, insecure } = prepared;
+    let Prepared { engine, telemetry, audit, listen, policy, insecure } = prepared;
     let mut signals = Signals::listen().context("cannot listen for signals")?;
     let server = Server::bind(&listen)?;
     for switch in &insecure {
@@ -188,7 +210,15 @@ async fn serve<A: Authorize>(prepared: Prepared<A>, settings: Settings) -> anyho
             std::process::exit(1);
         });
     };
-    server.run(settings, engine, telemetry, shutdown).await.context("cannot serve")?;
+    let served = server.run(settings, engine, telemetry, shutdown).await.context("cannot serve");
+    if let Some(audit) = audit {
+        // Every answer is out; their lines may not be.
+        let written = tokio::task::spawn_blocking(move || audit.close(AUDIT_WITHIN)).await.unwrap_or(false);
+        if !written {
+            warn!("the audit log is not complete");
+        }
+    }
+    served?;
     info!("stopped");
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! Doc comments here become the descriptions in the JSON Schema that `postern check --schema` prints.
 
 mod api_key;
+mod audit;
 mod basic;
 mod certificate;
 mod claims;
@@ -22,6 +23,10 @@ use crate::config::at::one_or_many;
 pub use api_key::ApiKeys;
 pub use api_key::KeyLine;
 pub use api_key::KeyPlace;
+pub use audit::Audit;
+pub use audit::Fsync;
+pub use audit::Rotate;
+pub use audit::WhenFull;
 pub use basic::Basic;
 pub use basic::UserEntry;
 pub use basic::UserFile;
@@ -80,6 +85,9 @@ pub struct Config {
     /// A folder of our own, for what outlives the process: the last good keys of issuers. Default: nothing is kept.
     #[serde(default)]
     pub state_dir: Option<At<String>>,
+    /// One line of JSON for every decision. Default: none is kept.
+    #[serde(default)]
+    pub audit: Option<At<Audit>>,
     /// How the client's address is found.
     #[serde(default)]
     pub client_ip: ClientIp,

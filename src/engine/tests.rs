@@ -1,5 +1,6 @@
 //! Whole checks without a socket: a policy, real tokens, and what comes back and is counted.
 
+mod audit;
 mod provider;
 
 use std::collections::HashSet;

@@ -135,6 +135,8 @@ reasons! {
     DeadlineExceeded = "deadline_exceeded", 503;
     /// The caller's message could not be decoded.
     MessageMalformed = "message_malformed", 503;
+    /// The audit log takes no line, and nobody may pass without one.
+    AuditUnavailable = "audit_unavailable", 503;
     /// A fault of ours.
     Internal = "internal", 503;
 }

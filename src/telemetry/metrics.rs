@@ -1,5 +1,6 @@
 //! The Prometheus metrics. Labels come only from closed sets and configured names, so nobody outside can add a series (F8).
 
+mod audit;
 pub(super) mod introspection;
 mod keys;
 
@@ -28,6 +29,7 @@ use crate::model::key_use::KeyUse;
 use crate::model::record::Record;
 use crate::telemetry::clock;
 use crate::telemetry::key_uses::KeyUses;
+pub use crate::telemetry::metrics::audit::AuditMetrics;
 use crate::telemetry::metrics::keys::KeyMetrics;
 use crate::telemetry::tally;
 
@@ -52,6 +54,7 @@ pub struct Metrics {
     connections: IntGaugeVec,
     connections_refused: IntCounterVec,
     keys: KeyMetrics,
+    audit: AuditMetrics,
     reloads: IntCounterVec,
     last_reload: IntGauge,
     key_uses: KeyUses,
@@ -123,6 +126,7 @@ impl Metrics {
                 &["listener", "cause"],
             )?,
             keys: KeyMetrics::new(&registry)?,
+            audit: AuditMetrics::new(&registry)?,
             reloads: counters(&registry, "postern_reloads_total", "Policy reloads", &["outcome"])?,
             last_reload: keep(
                 &registry,
@@ -166,6 +170,11 @@ impl Metrics {
     /// One check whose turn came late.
     pub fn late_check(&self) {
         self.late_checks.inc();
+    }
+
+    /// How the audit log stands.
+    pub fn audit(&self) -> AuditMetrics {
+        self.audit.clone()
     }
 
     /// The policy was exchanged, or a bad one was turned away and the old one kept.

@@ -9,6 +9,12 @@ use std::sync::Mutex;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use postern::audit::Audit;
+use postern::audit::settings::AuditSettings;
+use postern::audit::settings::Fsync;
+use postern::audit::settings::Rotation;
+use postern::audit::settings::Target;
+use postern::audit::settings::WhenFull;
 use postern::authn::Answers;
 use postern::config::load;
 use postern::config::load::Pretend;
@@ -160,7 +166,22 @@ hosts: {app.test: {login: \"https://sso.test/login?rd={url}\", routes: [{path: /
         .variable("PEPPER", super::api_key::PEPPER);
     let snapshot = build(POLICY, world.clone()).unwrap_or_else(|problems| panic!("{problems:?}"));
     let mut said = format!("{snapshot:?}\n{world:?}");
-    house.engine = postern::engine::Engine::new(Arc::new(snapshot), Arc::clone(house.engine.telemetry()));
+    let folder = tempfile::tempdir().expect("a folder");
+    let audit_log = folder.path().join("audit.jsonl");
+    let settings = AuditSettings {
+        target: Target::File(audit_log.clone()),
+        when_full: WhenFull::Refuse,
+        queue: 100_000,
+        rotation: Rotation::default(),
+        fsync: Fsync::Never,
+        include_query: false,
+        chain: true,
+        signer: None,
+    };
+    let audit = Audit::start(&settings, house.engine.telemetry().metrics().audit(), "p").expect("a log");
+    let audit = Arc::new(audit);
+    house.engine = postern::engine::Engine::new(Arc::new(snapshot), Arc::clone(house.engine.telemetry()))
+        .with_audit(Arc::clone(&audit));
     let token = house.token(&json!({}));
     let mut canaries: Vec<String> = CANARIES.map(str::to_owned).to_vec();
     // The signature and the claims of each token: its header is the same for all.
@@ -223,6 +244,10 @@ hosts: {app.test: {login: \"https://sso.test/login?rd={url}\", routes: [{path: /
     });
     assert!(log.lines().count() >= asks.len() * WAYS.len(), "{} lines", log.lines().count());
     said.push_str(&log);
+    assert!(audit.close(std::time::Duration::from_secs(60)));
+    let audited = fs::read_to_string(&audit_log).expect("a log");
+    assert!(audited.lines().count() >= asks.len() * WAYS.len(), "{} lines", audited.lines().count());
+    said.push_str(&audited);
     said.push_str(&house.metrics());
     for ask in asks.iter().filter(|ask| !ask.target.contains('?')) {
         said.push_str(&explained(&house, ask));

@@ -1,0 +1,212 @@
+//! Lines from bodies: the schema and, where asked for, the chain.
+//!
+//! A chained line names its number (`seq`, from 1) and the SHA-256 of the octets of the line before it (`prev`, without
+//! its line end; zeros for the first). So nothing can be changed, left out or put in without breaking the link that
+//! follows it; and a signed line vouches for all that stand before it.
+
+use std::io::Write;
+
+use aws_lc_rs::digest::SHA256;
+use aws_lc_rs::digest::digest;
+use jiff::Timestamp;
+
+use crate::audit::json::Members;
+use crate::audit::line::SCHEMA;
+use crate::audit::signer::Signer;
+
+/// A checkpoint is signed when so many lines have none after them.
+pub(super) const CHECKPOINT_LINES: u64 = 1000;
+/// Or when the oldest of them is older than this, in seconds.
+const CHECKPOINT_SECONDS: i64 = 60;
+
+/// A SHA-256.
+pub(super) type Digest = [u8; 32];
+
+/// What a first line names as the one before it.
+pub(super) const NOTHING: Digest = [0; 32];
+
+/// What stands between a signed line and its signature.
+pub(super) const SIGNATURE: &str = ",\"sig\":\"";
+
+/// The last line of a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Link {
+    pub(super) seq: u64,
+    pub(super) digest: Digest,
+}
+
+impl Link {
+    /// Before the first line.
+    pub(super) const START: Link = Link { seq: 0, digest: NOTHING };
+}
+
+/// Makes lines.
+pub(super) struct Chain {
+    /// `None`: lines stand for themselves.
+    last: Option<Link>,
+    signer: Option<Signer>,
+    unsigned: u64,
+    unsigned_since: Option<Timestamp>,
+}
+
+impl Chain {
+    /// Go on after a line.
+    pub(super) fn after(last: Link, signer: Option<Signer>) -> Chain {
+        Chain { last: Some(last), signer, unsigned: 0, unsigned_since: None }
+    }
+
+    /// Lines that are not linked.
+    pub(super) fn unlinked() -> Chain {
+        Chain { last: None, signer: None, unsigned: 0, unsigned_since: None }
+    }
+
+    /// Put a line with this body at the end of `out`.
+    pub(super) fn line(&mut self, body: &str, now: Timestamp, out: &mut Vec<u8>) {
+        let start = out.len();
+        self.begin(out);
+        out.extend_from_slice(body.as_bytes());
+        self.end(start, out);
+        self.unsigned += 1;
+        self.unsigned_since.get_or_insert(now);
+    }
+
+    /// Put a line of ours there: `start`, `stop`, `torn`, `dropped`.
+    pub(super) fn event(&mut self, kind: &str, now: Timestamp, fill: impl FnOnce(&mut Members<'_>), out: &mut Vec<u8>) {
+        let mut body = event(kind, now, fill);
+        body.push('}');
+        self.line(&body, now, out);
+    }
+
+    /// The same, signed where there is a key.
+    pub(super) fn signed(&mut self, kind: &str, now: Timestamp, out: &mut Vec<u8>) {
+        let start = out.len();
+        let signer = self.signer.clone().filter(|_| self.last.is_some());
+        let body = event(kind, now, |line| {
+            if let Some(signer) = &signer {
+                line.text("kid", signer.kid());
+            }
+        });
+        self.begin(out);
+        out.extend_from_slice(body.as_bytes());
+        let signature = signer.and_then(|signer| signer.sign(out.get(start..)?));
+        if let Some(signature) = signature {
+            out.extend_from_slice(SIGNATURE.as_bytes());
+            out.extend_from_slice(signature.as_bytes());
+            out.push(b'"');
+        }
+        out.push(b'}');
+        self.end(start, out);
+        (self.unsigned, self.unsigned_since) = (0, None);
+    }
+
+    /// Is it time for a checkpoint?
+    pub(super) fn wants_checkpoint(&self, now: Timestamp) -> bool {
+        let old = |since: Timestamp| now.duration_since(since).as_secs() >= CHECKPOINT_SECONDS;
+        self.signer.is_some() && (self.unsigned >= CHECKPOINT_LINES || self.unsigned_since.is_some_and(old))
+    }
+
+    fn begin(&self, out: &mut Vec<u8>) {
+        // Writing to a vector cannot fail.
+        let _ = match self.last {
+            Some(Link { seq, digest }) => {
+                write!(out, "{{\"schema\":{SCHEMA},\"seq\":{},\"prev\":\"{}\",", seq + 1, hex(&digest))
+            }
+            None => write!(out, "{{\"schema\":{SCHEMA},"),
+        };
+    }
+
+    fn end(&mut self, start: usize, out: &mut Vec<u8>) {
+        if let Some(last) = &mut self.last {
+            *last = Link { seq: last.seq + 1, digest: hash(out.get(start..).unwrap_or_default()) };
+        }
+        out.push(b'\n');
+    }
+}
+
+/// A body without its closing brace.
+fn event(kind: &str, now: Timestamp, fill: impl FnOnce(&mut Members<'_>)) -> String {
+    let mut body = String::with_capacity(256);
+    let mut line = Members::new(&mut body);
+    line.text("kind", kind);
+    line.plain("time", format_args!("{now:.6}"));
+    fill(&mut line);
+    body
+}
+
+/// The SHA-256 of some octets.
+pub(super) fn hash(octets: &[u8]) -> Digest {
+    let mut hash = NOTHING;
+    for (to, from) in hash.iter_mut().zip(digest(&SHA256, octets).as_ref()) {
+        *to = *from;
+    }
+    hash
+}
+
+/// Lower-case hex.
+pub(super) fn hex(digest: &Digest) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().map_or('0', char::from);
+    digest.iter().flat_map(|octet| [digit(octet >> 4), digit(octet & 15)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::audit::signer::tests::pair;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("a time")
+    }
+
+    #[test]
+    fn each_line_names_the_one_before() {
+        let mut chain = Chain::after(Link::START, None);
+        let mut out = Vec::new();
+        chain.line(r#""kind":"decision"}"#, at(0), &mut out);
+        chain.event("start", at(1), |line| line.number("n", 7), &mut out);
+        let text = String::from_utf8(out).expect("text");
+        let lines: Vec<&str> = text.lines().collect();
+        let (zeros, first) = (hex(&NOTHING), hex(&hash(lines[0].as_bytes())));
+        assert_eq!(
+            lines,
+            [
+                format!(r#"{{"schema":1,"seq":1,"prev":"{zeros}","kind":"decision"}}"#),
+                format!(
+                    r#"{{"schema":1,"seq":2,"prev":"{first}","kind":"start","time":"1970-01-01T00:00:01.000000Z","n":7}}"#
+                ),
+            ]
+        );
+        let mut out = Vec::new();
+        Chain::unlinked().line(r#""kind":"decision"}"#, at(0), &mut out);
+        assert_eq!(out, b"{\"schema\":1,\"kind\":\"decision\"}\n");
+    }
+
+    #[test]
+    fn hex_is_what_sha256sum_prints() {
+        let want = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(hex(&hash(b"abc")), want);
+    }
+
+    #[test]
+    fn a_checkpoint_signs_its_own_line_up_to_the_signature() {
+        let (signer, verifying) = pair();
+        let mut chain = Chain::after(Link::START, Some(signer));
+        let mut out = Vec::new();
+        assert!(!chain.wants_checkpoint(at(1000)), "nothing to sign");
+        chain.line(r#""kind":"decision"}"#, at(0), &mut out);
+        assert!(!chain.wants_checkpoint(at(59)));
+        assert!(chain.wants_checkpoint(at(60)));
+        out.clear();
+        chain.signed("checkpoint", at(60), &mut out);
+        assert!(!chain.wants_checkpoint(at(600)));
+        let text = String::from_utf8(out).expect("text");
+        let line: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!((&line["seq"], line["kid"].as_str()), (&Value::from(2), Some(verifying.kid())));
+        let (signed, _) = text.split_once(SIGNATURE).expect("a signature");
+        assert!(verifying.verifies(signed.as_bytes(), line["sig"].as_str().expect("a signature")));
+        (0..CHECKPOINT_LINES).for_each(|_| chain.line(r#""kind":"decision"}"#, at(60), &mut Vec::new()));
+        assert!(chain.wants_checkpoint(at(60)));
+    }
+}

@@ -1,0 +1,62 @@
+//! How the audit log is kept.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::audit::signer::Signer;
+
+/// The `audit` setting, built.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AuditSettings {
+    pub target: Target,
+    pub when_full: WhenFull,
+    /// Lines that may wait for the writer.
+    pub queue: usize,
+    pub rotation: Rotation,
+    pub fsync: Fsync,
+    /// Lines hold the query of the request.
+    pub include_query: bool,
+    /// Each line names the one before it.
+    pub chain: bool,
+    /// Signs checkpoints of the chain.
+    pub signer: Option<Signer>,
+}
+
+/// Where the lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    File(PathBuf),
+    Stdout,
+}
+
+/// What becomes of a request whose line cannot be kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenFull {
+    /// It is answered as it would be; the missing line is counted.
+    #[default]
+    Drop,
+    /// It does not pass.
+    Refuse,
+}
+
+/// When a file is put aside and another one begun. What is `None` sets no limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rotation {
+    /// In octets.
+    pub size: Option<u64>,
+    pub age: Option<Duration>,
+    /// How many files that were put aside are kept.
+    pub keep: Option<usize>,
+}
+
+/// When what is written is forced to the disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fsync {
+    /// When the system sees fit.
+    Never,
+    /// At most a second after it was written.
+    #[default]
+    Second,
+    /// Before anything else is written.
+    Line,
+}

@@ -1,0 +1,164 @@
+//! The audit log, from what is written to how it is kept.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::audit::settings::AuditSettings;
+use crate::audit::settings::Fsync;
+use crate::audit::settings::Rotation;
+use crate::audit::settings::Target;
+use crate::audit::settings::WhenFull;
+use crate::audit::signer::Signer;
+use crate::config::at::At;
+use crate::config::load::Surroundings;
+use crate::config::tree;
+use crate::config::tree::SecretRef;
+use crate::model::problem::Problem;
+use crate::model::problem::Problems;
+use crate::snapshot::duration;
+
+/// How many lines may wait unless the policy says otherwise, and the most that may.
+const QUEUE: usize = 8192;
+const MOST_QUEUE: u32 = 1_000_000;
+
+/// The smallest file that is put aside, and the largest.
+const SIZES: std::ops::RangeInclusive<u64> = 1024 * 1024..=1024 * 1024 * 1024 * 1024;
+/// The same for its age.
+const AGES: std::ops::RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(366 * 86_400);
+
+/// Build `audit`.
+pub(super) fn audit(
+    written: Option<&At<tree::Audit>>,
+    surroundings: &Surroundings<'_>,
+    problems: &mut Problems,
+) -> Option<AuditSettings> {
+    let written = written?;
+    let target = target(written, problems);
+    let chain = written.chain.as_deref().copied().unwrap_or(true);
+    let signer = written.signing_key_file.as_ref().and_then(|file| {
+        if !chain {
+            let message = "there is no chain to sign";
+            problems.push(Problem::error(file.place.clone(), "", message).help("leave out `chain: false`"));
+        }
+        problems.0.extend(surroundings.open_to_others(file));
+        signer(file, surroundings).map_err(|problem| problems.push(problem)).ok()
+    });
+    let queue = match &written.queue {
+        None => QUEUE,
+        Some(lines) if (1..=MOST_QUEUE).contains(&lines.value) => lines.value as usize,
+        Some(lines) => {
+            let message = format!("a queue cannot hold {} lines", lines.value);
+            let help = format!("write 1 to {MOST_QUEUE}");
+            problems.push(Problem::error(lines.place.clone(), "", message).help(help));
+            QUEUE
+        }
+    };
+    let rotation = written.rotate.as_ref().map(|rotate| rotation(rotate, &target, problems)).unwrap_or_default();
+    Some(AuditSettings {
+        target: target?,
+        when_full: match written.when_full.as_deref() {
+            None | Some(tree::WhenFull::Drop) => WhenFull::Drop,
+            Some(tree::WhenFull::Refuse) => WhenFull::Refuse,
+        },
+        queue,
+        rotation,
+        fsync: match written.fsync.as_deref() {
+            Some(tree::Fsync::Never) => Fsync::Never,
+            None | Some(tree::Fsync::Second) => Fsync::Second,
+            Some(tree::Fsync::Line) => Fsync::Line,
+        },
+        include_query: written.include_query,
+        chain,
+        signer,
+    })
+}
+
+/// Exactly one of the two.
+fn target(written: &At<tree::Audit>, problems: &mut Problems) -> Option<Target> {
+    let stdout = written.stdout.as_ref().filter(|stdout| stdout.value);
+    let problem = match (&written.path, stdout) {
+        (Some(path), None) if PathBuf::from(&path.value).is_absolute() => {
+            return Some(Target::File(PathBuf::from(&path.value)));
+        }
+        (None, Some(_)) => return Some(Target::Stdout),
+        (Some(path), None) => {
+            Problem::error(path.place.clone(), "", format!("`{}` is not an absolute path", path.value))
+                .help("write `/var/log/postern/audit.jsonl`")
+        }
+        (Some(_), Some(stdout)) => Problem::error(stdout.place.clone(), "", "the audit log goes to one place")
+            .help("write `path` or `stdout: true`"),
+        (None, None) => Problem::error(written.place.clone(), "", "the audit log goes nowhere")
+            .help("write `path: /var/log/postern/audit.jsonl` or `stdout: true`"),
+    };
+    problems.push(problem);
+    None
+}
+
+fn rotation(written: &At<tree::Rotate>, target: &Option<Target>, problems: &mut Problems) -> Rotation {
+    if *target == Some(Target::Stdout) {
+        let help = "leave out `rotate`, or write to a `path`";
+        problems.push(Problem::error(written.place.clone(), "", "stdout cannot be put aside").help(help));
+    }
+    if written.size.is_none() && written.age.is_none() {
+        let help = "write `size: 64MiB`, `age: 24h` or both";
+        problems.push(Problem::error(written.place.clone(), "", "nothing says when a file is put aside").help(help));
+    }
+    let size = written.size.as_ref().and_then(|size| {
+        let octets = octets(size).filter(|octets| SIZES.contains(octets));
+        if octets.is_none() {
+            let message = format!("`{}` is not the size of a log file", size.value);
+            problems.push(Problem::error(size.place.clone(), "", message).help("write `1MiB` to `1TiB`"));
+        }
+        octets
+    });
+    let age = written
+        .age
+        .as_ref()
+        .map(|age| duration::read(Some(age), *AGES.end(), "lifetime of a log file", AGES, problems));
+    let keep = written.keep.as_ref().map(|keep| keep.value as usize);
+    if let Some(keep) = written.keep.as_ref().filter(|keep| keep.value == 0) {
+        let help = "write how many files are kept besides the one in use";
+        problems.push(Problem::error(keep.place.clone(), "", "a log of which nothing is kept is none").help(help));
+    }
+    Rotation { size, age, keep }
+}
+
+/// `64MiB` in octets.
+fn octets(text: &str) -> Option<u64> {
+    const UNITS: [(&str, u64); 4] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
+    let (number, unit) = UNITS.into_iter().find_map(|(unit, octets)| Some((text.strip_suffix(unit)?, octets)))?;
+    let digits = !number.is_empty() && number.bytes().all(|octet| octet.is_ascii_digit());
+    number.parse::<u64>().ok().filter(|_| digits)?.checked_mul(unit)
+}
+
+fn signer(file: &At<String>, surroundings: &Surroundings<'_>) -> Result<Signer, Problem> {
+    let named = SecretRef { file: Some(file.clone()), env: None };
+    let key = surroundings.secret(&At { value: named, place: file.place.clone() })?;
+    Signer::read(&key).ok_or_else(|| {
+        let message = "this is no signing key: it is not a private key on the curve P-256 as PKCS#8 in PEM";
+        let help = "make one: `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`";
+        Problem::error(file.place.clone(), "", message).help(help)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_a_unit() {
+        for (text, want) in [
+            ("64MiB", Some(64 << 20)),
+            ("1GiB", Some(1 << 30)),
+            ("512KiB", Some(512 << 10)),
+            ("64", None),
+            ("64MB", None),
+            ("+1MiB", None),
+            ("MiB", None),
+            ("1.5GiB", None),
+            ("99999999999TiB", None),
+        ] {
+            assert_eq!(octets(text), want, "{text}");
+        }
+    }
+}
