@@ -1,6 +1,7 @@
 //! The command line: one verb a file, each a function from its arguments to an exit status.
 
 pub mod ask;
+pub mod audit;
 pub mod check;
 pub mod demo;
 pub mod explain;
@@ -43,6 +44,7 @@ enum Verb {
     Ask(ask::Ask),
     Demo(demo::Demo),
     Key(key::Key),
+    Audit(audit::Audit),
 }
 
 /// Read the process's arguments and do what they say. Wrong arguments end the process with [`INVALID`].
@@ -54,6 +56,7 @@ pub fn run() -> ExitCode {
         Verb::Ask(ask) => ask.run(),
         Verb::Demo(demo) => demo.run(),
         Verb::Key(key) => key.run(),
+        Verb::Audit(audit) => audit.run(),
     };
     ExitCode::from(outcome.unwrap_or_else(|error| {
         print::failure(&error);

@@ -93,9 +93,10 @@ fn sign(claims: &Value) -> String {
 fn every_verb_helps() {
     let mut prompt = Prompt::default();
     prompt.run("help", &["--help"]);
-    for verb in ["serve", "check", "explain", "ask", "demo", "key"] {
+    for verb in ["serve", "check", "explain", "ask", "demo", "key", "audit"] {
         prompt.run(&format!("help_{verb}"), &[verb, "--help"]);
     }
+    prompt.run("help_audit_verify", &["audit", "verify", "--help"]);
     prompt.blessed.finish();
 }
 

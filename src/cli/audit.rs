@@ -1,0 +1,27 @@
+//! `postern audit`: what can be done with the log of decisions.
+
+mod verify;
+
+use clap::Args;
+use clap::Subcommand;
+
+/// Verify the audit log
+#[derive(Args, Debug)]
+pub struct Audit {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Verify(verify::Verify),
+}
+
+impl Audit {
+    /// Do it, and say by the exit status how it went.
+    pub fn run(&self) -> anyhow::Result<u8> {
+        match &self.verb {
+            Verb::Verify(verb) => verb.run(),
+        }
+    }
+}
