@@ -1,13 +1,37 @@
 //! What the documents show runs, and says what it does.
 
 use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
+use postern::audit::Audit;
+use postern::audit::settings::AuditSettings;
+use postern::audit::settings::Fsync;
+use postern::audit::settings::Rotation;
+use postern::audit::settings::Target;
+use postern::audit::settings::WhenFull;
+use postern::audit::signer::Signer;
 use postern::cli::load::LoadedPolicy;
 use postern::config::load::Pretend;
+use postern::model::client_ip::ClientAddress;
+use postern::model::decision::Decision;
+use postern::model::decision::DecisionId;
+use postern::model::decision::RouteId;
+use postern::model::dialect::Dialect;
+use postern::model::identity::Claims;
+use postern::model::identity::Identity;
+use postern::model::identity::Principal;
+use postern::model::problem::Place;
 use postern::model::reason::Reason;
+use postern::model::record::Client;
+use postern::model::record::Counts;
+use postern::model::record::Record;
+use postern::model::secret::Secret;
+use postern::telemetry::Telemetry;
 
 #[test]
 fn every_policy_in_the_documents_is_good() {
@@ -81,6 +105,93 @@ fn every_reason_is_documented_under_its_status() {
         .map(|reason| format!("{} {reason}", reason.status()))
         .collect();
     assert_eq!(documented, known);
+}
+
+/// The schema in `docs/audit.md` has every member that a line can have, and no other.
+#[test]
+fn every_member_of_an_audit_line_is_documented() {
+    let text = read(&root().join("docs/audit.md"));
+    let table = text.split("| member | kinds | meaning |").nth(1).and_then(|rest| rest.split("\n\n").next());
+    let mut documented = BTreeSet::new();
+    for row in table.expect("the schema").lines().filter(|line| line.starts_with("| `")) {
+        documented.extend(row.split('|').nth(1).unwrap_or_default().split('`').skip(1).step_by(2).map(str::to_owned));
+    }
+    // `dropped` alone cannot be had at will.
+    let mut known = BTreeSet::from(["lines".to_owned()]);
+    for line in audit_lines() {
+        for (name, value) in line.as_object().expect("an object") {
+            match value.as_object() {
+                None => drop(known.insert(name.clone())),
+                Some(members) => known.extend(members.keys().map(|member| format!("{name}.{member}"))),
+            }
+        }
+    }
+    assert_eq!(documented, known);
+}
+
+/// Lines with every member, of every kind but `dropped`.
+fn audit_lines() -> Vec<serde_json::Value> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("audit.jsonl");
+    fs::write(&path, "{\"schema\":1,\"kin").expect("a torn line");
+    let key = Secret::new(rcgen::KeyPair::generate().expect("a key").serialize_pem().into_bytes());
+    let settings = AuditSettings {
+        target: Target::File(path.clone()),
+        when_full: WhenFull::Drop,
+        queue: 10,
+        rotation: Rotation::default(),
+        fsync: Fsync::Never,
+        include_query: true,
+        chain: true,
+        signer: Signer::read(&key),
+    };
+    let metrics = Telemetry::new().expect("telemetry").metrics().audit();
+    let audit = Audit::start(&settings, metrics, "p").expect("a log");
+    let identity = Identity::verified(Claims {
+        source: "people".into(),
+        issuer: "https://sso.test".into(),
+        subject: "u-1".into(),
+        user: "alice".into(),
+        groups: vec![],
+        email: None,
+        email_verified: false,
+        name: None,
+        scopes: vec![],
+        raw: serde_json::Map::new(),
+        expires: None,
+    });
+    let place = Place::whole("policy.yaml");
+    let route = RouteId { host: "app.test".into(), name: "/".into(), place: place.clone() };
+    let decision = Decision {
+        reason: Reason::Permitted,
+        route: Some(Arc::new(route)),
+        place: Some(place),
+        principal: Principal::Identified(Arc::new(identity.expect("an identity"))),
+    };
+    let (mentioned, policy) = (HashSet::new(), Arc::from("p"));
+    for address in [ClientAddress::Known([192, 0, 2, 7].into()), ClientAddress::Missing] {
+        assert!(audit.record(&Record {
+            at: jiff::Timestamp::UNIX_EPOCH,
+            decision_id: DecisionId(1),
+            dialect: Dialect::Nginx,
+            decision: &decision,
+            status: 200,
+            method: Some("GET"),
+            host: Some("app.test"),
+            path: Some("/"),
+            query: Some("x"),
+            client: Some(Client { address, from: "dialect" }),
+            mentioned: Some(&mentioned),
+            policy: &policy,
+            took: Some(Duration::ZERO),
+            detail: None,
+            counts: Counts { ignored_forwarding: 1, dropped_groups: 1, dropped_values: 1, spoofed: 1 },
+        }));
+    }
+    assert!(audit.close(Duration::from_secs(60)));
+    let lines: Vec<_> = read(&path).lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    assert_eq!(lines.len(), 5, "torn, start, two decisions, stop");
+    lines
 }
 
 /// What `docs/threat-model.md` says is shown, is.

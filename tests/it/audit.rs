@@ -1,0 +1,301 @@
+//! The audit log of a running server: what it holds, what a kill leaves of it, and what happens when it cannot be kept.
+
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use postern::audit::Audit;
+use postern::audit::settings::AuditSettings;
+use postern::audit::settings::Fsync;
+use postern::audit::settings::Rotation;
+use postern::audit::settings::Target;
+use postern::audit::settings::WhenFull;
+use postern::audit::verify::Verifier;
+use postern::cli::load::LoadedPolicy;
+use postern::config::load::Pretend;
+use postern::engine::Engine;
+use postern::model::dialect::Dialect;
+use postern::model::reason::Reason;
+use postern::model::request::Refusal;
+use postern::telemetry::Telemetry;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::proxy::client;
+use crate::proxy::ports;
+use crate::proxy::process::Process;
+use crate::proxy::process::Signal;
+
+/// A running `postern serve` that keeps a log.
+struct Served {
+    folder: TempDir,
+    grpc: u16,
+    http: u16,
+    admin: u16,
+    process: Process,
+}
+
+impl Served {
+    /// With this for `audit`; `FOLDER` stands for a folder of its own.
+    fn start(audit: &str) -> Served {
+        let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a scratch folder");
+        let (grpc, http, admin) = (ports::free(), ports::free(), ports::free());
+        let audit = audit.replace("FOLDER", &folder.path().display().to_string());
+        let policy = format!(
+            "version: 1\nlisten: {{grpc: '127.0.0.1:{grpc}', http: '127.0.0.1:{http}', admin: '127.0.0.1:{admin}'}}\n\
+             audit: {{{audit}}}\nhosts: {{app.test: {{routes: [{{path: /open, public: true}}]}}}}\n...\n"
+        );
+        fs::write(folder.path().join("policy.yaml"), policy).expect("a policy");
+        let process = serve(folder.path(), admin);
+        Served { folder, grpc, http, admin, process }
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("audit.jsonl")
+    }
+
+    /// Ask in a proxy's words; whether it allowed.
+    fn ask(&self, proxy: &str, path: &str) -> bool {
+        if proxy == "caddy" {
+            // Caddy's question has the client's host as its own.
+            let question = format!(
+                "GET /auth/caddy HTTP/1.1\r\nHost: app.test\r\nX-Forwarded-Method: GET\r\nX-Forwarded-Proto: https\r\n\
+                 X-Forwarded-Host: app.test\r\nX-Forwarded-Uri: {path}\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n"
+            );
+            return client::send(self.http, question.as_bytes()).expect("an answer").status == 200;
+        }
+        let port = if proxy == "ext_authz" { self.grpc } else { self.http };
+        let (to, url) = (format!("127.0.0.1:{port}"), format!("https://app.test{path}"));
+        let output =
+            postern(self.folder.path(), &["ask", "--proxy", proxy, "--to", &to, "--url", &url, "--from", "192.0.2.7"]);
+        match output.status.code() {
+            Some(0) => true,
+            Some(3) => false,
+            code => panic!("{proxy}: {code:?} {}", String::from_utf8_lossy(&output.stderr)),
+        }
+    }
+
+    fn metric(&self, name: &str) -> u64 {
+        let page = client::send(self.admin, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        let page = page.expect("metrics").body;
+        let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {name} in {page}"))
+    }
+
+    /// End it as an operator does, and give what it wrote.
+    fn end(self) -> (TempDir, Vec<Value>) {
+        let Served { folder, process, .. } = self;
+        drop(process);
+        let lines = lines(&folder.path().join("audit.jsonl"));
+        (folder, lines)
+    }
+}
+
+fn serve(folder: &Path, admin: u16) -> Process {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
+    command.args(["serve", "-c", "policy.yaml"]).current_dir(folder);
+    let mut process = Process::start("postern", &mut command, &folder.join("log"));
+    process.wait_until("/readyz", || {
+        client::send(admin, b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            .is_ok_and(|reply| reply.status == 200)
+    });
+    process
+}
+
+fn postern(folder: &Path, words: &[&str]) -> std::process::Output {
+    Command::new(env!("CARGO_BIN_EXE_postern")).args(words).current_dir(folder).output().expect("the binary runs")
+}
+
+fn lines(path: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(path).expect("a log");
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// What `postern audit verify --json` says, and its exit status.
+fn verified(folder: &Path, words: &[&str]) -> (Value, Option<i32>) {
+    let output = postern(folder, &[&["audit", "verify", "--json"], words].concat());
+    let report = serde_json::from_slice(&output.stdout);
+    (
+        report.unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr))),
+        output.status.code(),
+    )
+}
+
+#[test]
+fn every_answer_in_every_dialect_leaves_a_line() {
+    let served = Served::start("path: FOLDER/audit.jsonl, fsync: line");
+    let dialects: Vec<&str> = Dialect::ALL.iter().map(|dialect| dialect.name()).collect();
+    for proxy in &dialects {
+        assert!(served.ask(proxy, "/open"), "{proxy}");
+        assert!(!served.ask(proxy, "/closed?token=canary"), "{proxy}");
+    }
+    let unreadable =
+        client::send(served.http, b"GET /auth/nginx HTTP/1.1\r\nHost: postern\r\n\r\n").expect("an answer");
+    assert_eq!(unreadable.status, 403);
+    let (folder, lines) = served.end();
+    let decisions: Vec<&Value> = lines.iter().filter(|line| line["kind"] == "decision").collect();
+    let said = |line: &&Value, names: [&str; 4]| names.map(|name| line[name].as_str().unwrap_or_default().to_owned());
+    let mut want: Vec<[String; 4]> = Vec::new();
+    for proxy in dialects {
+        want.push([proxy, "/open", "allow", "public"].map(str::to_owned));
+        want.push([proxy, "/closed", "deny", "route_unknown"].map(str::to_owned));
+    }
+    want.push(["nginx", "", "deny", "attribute_missing"].map(str::to_owned));
+    let found: Vec<_> = decisions.iter().map(|line| said(line, ["dialect", "path", "effect", "reason"])).collect();
+    assert_eq!(found, want);
+    assert_eq!(decisions[0]["client"]["ip"], "192.0.2.7");
+    assert_eq!(decisions[0]["rule"], "policy.yaml:4");
+    assert!(!format!("{lines:?}").contains("canary"), "the query is not asked for");
+    assert_eq!((&lines[0]["kind"], &lines[lines.len() - 1]["kind"]), (&"start".into(), &"stop".into()));
+    let (report, code) = verified(folder.path(), &["audit.jsonl"]);
+    assert_eq!((&report["whole"], &report["stopped"], code), (&true.into(), &true.into(), Some(0)), "{report}");
+}
+
+#[test]
+fn after_a_kill_the_chain_goes_on_and_verifies() {
+    let mut served = Served::start("path: FOLDER/audit.jsonl, fsync: never");
+    assert!(served.ask("nginx", "/open"));
+    let path = served.log();
+    served.process.wait_until("a line", || fs::read_to_string(&path).is_ok_and(|text| text.contains("decision")));
+    served.process.kill();
+    let (report, code) = verified(served.folder.path(), &["audit.jsonl"]);
+    assert_eq!((&report["lines"], &report["stopped"], code), (&2.into(), &false.into(), Some(0)), "{report}");
+
+    // A kill may come in the middle of a line.
+    let text = fs::read_to_string(&path).expect("a log");
+    let half = text.lines().last().expect("a line").split_at(40).0;
+    fs::write(&path, format!("{text}{half}")).expect("written");
+    let (report, code) = verified(served.folder.path(), &["audit.jsonl"]);
+    assert_eq!((&report["findings"][0]["kind"], code), (&"cut".into(), Some(1)), "{report}");
+
+    served.process = serve(served.folder.path(), served.admin);
+    assert!(served.ask("nginx", "/open"));
+    let (folder, _) = served.end();
+    let (report, code) = verified(folder.path(), &["audit.jsonl"]);
+    assert_eq!((&report["lines"], &report["torn"], code), (&6.into(), &1.into(), Some(0)), "{report}");
+
+    // And what somebody changes shows.
+    let text = fs::read_to_string(&path).expect("a log");
+    fs::write(&path, text.replacen("\"allow\"", "\"deny\"", 1)).expect("written");
+    let (report, code) = verified(folder.path(), &["audit.jsonl"]);
+    let finding = &report["findings"][0];
+    assert_eq!((&finding["kind"], &finding["line"], code), (&"changed".into(), &2.into(), Some(1)), "{report}");
+}
+
+#[test]
+fn a_full_disk_refuses_or_drops_as_configured() {
+    let mut refusing = Served::start("path: /dev/full, when_full: refuse");
+    let (http, admin) = (refusing.http, refusing.admin);
+    let open = "GET /auth/nginx HTTP/1.1\r\nHost: postern\r\nX-Forwarded-Method: GET\r\nX-Forwarded-Proto: https\r\n\
+                X-Forwarded-Host: app.test\r\nX-Forwarded-Uri: /open\r\n\r\n";
+    refusing.process.wait_until("a refusal", || {
+        let reply = client::send(http, open.as_bytes()).expect("an answer");
+        reply.status == 503 && reply.body.contains("audit_unavailable")
+    });
+    assert!(refusing.metric("postern_audit_dropped_total") > 0);
+    assert_eq!(refusing.metric("postern_audit_failing"), 1);
+    let health = client::send(admin, b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    assert_eq!(health.expect("an answer").status, 200);
+
+    let dropping = Served::start("path: /dev/full, queue: 2");
+    for _ in 0..6 {
+        assert_eq!(client::send(dropping.http, open.as_bytes()).expect("an answer").status, 200);
+    }
+    assert!(dropping.metric("postern_audit_dropped_total") >= 2);
+}
+
+#[test]
+fn a_log_that_was_moved_away_is_begun_again_at_sighup() {
+    let mut served = Served::start("path: FOLDER/audit.jsonl");
+    assert!(served.ask("nginx", "/open"));
+    let (path, moved) = (served.log(), served.folder.path().join("audit.jsonl.1"));
+    served.process.wait_until("a line", || lines(&path).len() == 2);
+    fs::rename(&path, &moved).expect("moved");
+    served.process.signal(Signal::Hangup);
+    served.process.wait_until("a new file", || path.exists());
+    assert!(served.ask("nginx", "/open"));
+    let (folder, _) = served.end();
+    let (report, code) = verified(folder.path(), &["audit.jsonl.1", "audit.jsonl"]);
+    assert_eq!((&report["lines"], code), (&4.into(), Some(0)), "{report}");
+}
+
+/// The commands of `docs/audit.md`, in their order, and what it shows of them.
+#[test]
+fn the_documents_commands_sign_and_verify() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/audit.md")).expect("the document");
+    let blocks = |language: &str| -> Vec<String> {
+        let fence = format!("```{language}\n");
+        text.split(&fence).skip(1).filter_map(|rest| rest.split("```").next()).map(str::to_owned).collect()
+    };
+    let binaries = Path::new(env!("CARGO_BIN_EXE_postern")).parent().expect("a folder");
+    let shell = |folder: &Path, commands: &str| {
+        let path = format!("{}:{}", binaries.display(), std::env::var("PATH").unwrap_or_default());
+        Command::new("sh").args(["-ec", commands]).env("PATH", path).current_dir(folder).output().expect("a shell")
+    };
+    let [keys, verify] = blocks("sh").try_into().expect("two blocks");
+    let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a scratch folder");
+    let made = shell(folder.path(), &keys);
+    assert!(made.status.success(), "openssl: {}", String::from_utf8_lossy(&made.stderr));
+    let key = folder.path().join("audit.pem");
+    let served = Served::start(&format!("path: FOLDER/audit.jsonl, signing_key_file: {}", key.display()));
+    assert!(served.ask("nginx", "/open"));
+    let (logged, lines) = served.end();
+    assert_eq!(lines.len(), 3);
+    fs::copy(folder.path().join("audit.pub.pem"), logged.path().join("audit.pub.pem")).expect("copied");
+    let said = shell(logged.path(), &verify);
+    let text = String::from_utf8_lossy(&said.stdout);
+    assert!(said.status.success(), "{text}");
+    assert!(text.starts_with(&blocks("text")[0]), "{text}");
+
+    let other = rcgen::KeyPair::generate().expect("a key").public_key_pem();
+    fs::write(logged.path().join("other.pem"), other).expect("a key");
+    let (report, code) = verified(logged.path(), &["--key", "other.pem", "audit.jsonl"]);
+    assert_eq!((&report["findings"][0]["kind"], code), (&"signature".into(), Some(1)), "{report}");
+}
+
+#[test]
+fn files_put_aside_under_load_are_one_chain() {
+    const THREADS: u64 = 4;
+    const EACH: u64 = 2000;
+    let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a scratch folder");
+    let settings = AuditSettings {
+        target: Target::File(folder.path().join("audit.jsonl")),
+        when_full: WhenFull::Refuse,
+        queue: 1_000_000,
+        rotation: Rotation { size: Some(64 * 1024), ..Rotation::default() },
+        fsync: Fsync::Second,
+        include_query: false,
+        chain: true,
+        signer: None,
+    };
+    let world = Pretend::new().file("p.yaml", "version: 1\n...\n");
+    let policy = LoadedPolicy::read(Path::new("p.yaml"), &world).unwrap_or_else(|report| panic!("{report}"));
+    let telemetry = Arc::new(Telemetry::new().expect("telemetry"));
+    let audit = Arc::new(Audit::start(&settings, telemetry.metrics().audit(), "p").expect("a log"));
+    let engine = Engine::new(Arc::new(policy.snapshot), telemetry).with_audit(Arc::clone(&audit));
+    let ask = || {
+        for _ in 0..EACH {
+            let detail = "as it happens".to_owned();
+            engine.refuse(&Refusal { dialect: Dialect::Nginx, reason: Reason::Overloaded, detail });
+        }
+    };
+    thread::scope(|scope| (0..THREADS).for_each(|_| drop(scope.spawn(ask))));
+    assert!(audit.close(Duration::from_secs(60)));
+
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(folder.path()).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
+    files.sort();
+    assert!(files.len() > 3, "{files:?}");
+    let mut verifier = Verifier::new(None);
+    for file in &files {
+        for (number, line) in fs::read_to_string(file).expect("a file").lines().enumerate() {
+            verifier.line(&file.display().to_string(), number as u64 + 1, line.as_bytes(), true);
+        }
+    }
+    let report = verifier.finish();
+    assert_eq!((report.lines, report.stopped, report.findings), (THREADS * EACH + 2, true, vec![]));
+}
