@@ -13,6 +13,9 @@ use std::time::Duration;
 /// a second and not for each line.
 const LINGER: Duration = Duration::from_millis(2);
 
+/// What a line has room for on the average: who sends long paths must not fill our memory.
+const USUAL_OCTETS: usize = 2048;
+
 /// A bounded queue of bodies of lines.
 pub(super) struct Queue {
     state: Mutex<State>,
@@ -56,7 +59,9 @@ impl Queue {
     /// Leave a body, which holds no line end. `false`: there is no room for it.
     pub(super) fn offer(&self, body: &str) -> bool {
         let mut state = self.lock();
-        if state.closing || state.lines >= self.most {
+        let crowded =
+            !state.bodies.is_empty() && state.bodies.len() + body.len() > self.most.saturating_mul(USUAL_OCTETS);
+        if state.closing || state.lines >= self.most || crowded {
             return false;
         }
         state.bodies.push_str(body);
@@ -174,6 +179,17 @@ mod tests {
         queue.take(&mut batch, NOW);
         assert_eq!(batch, "e\n");
         assert_eq!(queue.take(&mut batch, NOW), Found::default());
+    }
+
+    #[test]
+    fn long_lines_take_the_room_of_several() {
+        let queue = Queue::new(3);
+        let long = "x".repeat(3 * USUAL_OCTETS);
+        assert!(queue.offer(&long), "one has room, however long");
+        assert!(!queue.offer("a"));
+        queue.take(&mut String::new(), NOW);
+        assert!(queue.offer("a"));
+        assert!(!queue.offer(&long));
     }
 
     #[test]
