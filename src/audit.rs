@@ -142,7 +142,8 @@ fn spawn<S: Sink + 'static>(
         line.text("version", env!("CARGO_PKG_VERSION"));
         line.text("policy", policy);
     };
-    writer.put(|chain, out| chain.event("start", now, started, out));
+    // What an earlier process had no time to sign is vouched for at once.
+    writer.put(|chain, out| chain.signed("start", now, started, out));
     let run = move || writer::run(writer, &queue);
     thread::Builder::new().name("postern-audit".to_owned()).spawn(run).map(drop).map_err(AuditError::Thread)
 }

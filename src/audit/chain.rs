@@ -70,7 +70,7 @@ impl Chain {
         self.unsigned_since.get_or_insert(now);
     }
 
-    /// Put a line of ours there: `start`, `stop`, `torn`, `dropped`.
+    /// Put a line of ours there.
     pub(super) fn event(&mut self, kind: &str, now: Timestamp, fill: impl FnOnce(&mut Members<'_>), out: &mut Vec<u8>) {
         let mut body = event(kind, now, fill);
         body.push('}');
@@ -78,10 +78,17 @@ impl Chain {
     }
 
     /// The same, signed where there is a key.
-    pub(super) fn signed(&mut self, kind: &str, now: Timestamp, out: &mut Vec<u8>) {
+    pub(super) fn signed(
+        &mut self,
+        kind: &str,
+        now: Timestamp,
+        fill: impl FnOnce(&mut Members<'_>),
+        out: &mut Vec<u8>,
+    ) {
         let start = out.len();
         let signer = self.signer.clone().filter(|_| self.last.is_some());
         let body = event(kind, now, |line| {
+            fill(line);
             if let Some(signer) = &signer {
                 line.text("kid", signer.kid());
             }
@@ -199,7 +206,7 @@ mod tests {
         assert!(!chain.wants_checkpoint(at(59)));
         assert!(chain.wants_checkpoint(at(60)));
         out.clear();
-        chain.signed("checkpoint", at(60), &mut out);
+        chain.signed("checkpoint", at(60), |_| {}, &mut out);
         assert!(!chain.wants_checkpoint(at(600)));
         let text = String::from_utf8(out).expect("text");
         let line: Value = serde_json::from_str(&text).expect("JSON");

@@ -18,6 +18,9 @@ use crate::audit::signer::Verifying;
 /// More findings are only counted.
 const MOST_FINDINGS: usize = 1000;
 
+/// More lines than a writer leaves unsigned: those until a checkpoint is due, and a few of its own.
+const MOST_UNSIGNED: u64 = CHECKPOINT_LINES + 10;
+
 /// A place in the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Spot {
@@ -91,7 +94,7 @@ pub struct Verifier<'k> {
     key: Option<&'k Verifying>,
     last: Option<(Link, Spot)>,
     junk: Option<Junk>,
-    /// Chained lines since the last good signature, or since that was last complained of.
+    /// Chained lines since the last good signature.
     unsigned: u64,
     report: Report,
 }
@@ -114,11 +117,17 @@ impl<'k> Verifier<'k> {
     /// That was all.
     pub fn finish(mut self) -> Report {
         self.unmarked();
-        if let Some(key) = self.key
-            && self.report.signed.is_none()
-        {
-            let spot = self.last.take().map(|(_, spot)| spot).unwrap_or_default();
-            self.find(spot, "unsigned", format!("no line is signed by the key {}", key.kid()));
+        let spot = self.last.as_ref().map(|(_, spot)| spot.clone()).unwrap_or_default();
+        match (self.key, self.report.signed) {
+            (Some(key), None) => {
+                self.find(spot, "unsigned", format!("no line is signed by the key {}", key.kid()));
+            }
+            // A signature vouches for all that stand before it; what matters is what comes after the last one.
+            (Some(_), Some(signed)) if self.unsigned > MOST_UNSIGNED => {
+                let message = format!("{} lines after line {signed} of the chain are not signed", self.unsigned);
+                self.find(spot, "unsigned", message);
+            }
+            (Some(_), Some(_)) | (None, _) => {}
         }
         self.report
     }
@@ -137,10 +146,6 @@ impl<'k> Verifier<'k> {
         self.unsigned += 1;
         if let (Some(signature), Some(key)) = (&line.sig, self.key) {
             self.signature(line, signature, key, octets, &spot);
-        }
-        if self.key.is_some() && self.unsigned > CHECKPOINT_LINES {
-            self.find(spot.clone(), "unsigned", format!("{} lines up to here are not signed", self.unsigned));
-            self.unsigned = 0;
         }
         let report = &mut self.report;
         report.lines += 1;

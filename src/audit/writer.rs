@@ -71,7 +71,7 @@ impl<S: Sink> Writer<S> {
     /// A checkpoint where one is due.
     pub(super) fn put_checkpoint(&mut self, now: Timestamp) {
         if self.chain.wants_checkpoint(now) {
-            self.chain.signed("checkpoint", now, &mut self.pending);
+            self.chain.signed("checkpoint", now, |_| {}, &mut self.pending);
         }
     }
 
@@ -144,7 +144,7 @@ pub(super) fn run<S: Sink>(mut writer: Writer<S>, queue: &Arc<Queue>) {
         let now = clock::now();
         writer.put_checkpoint(now);
         if found.closing {
-            writer.put(|chain, out| chain.signed("stop", now, out));
+            writer.put(|chain, out| chain.signed("stop", now, |_| {}, out));
         }
         if !push(&mut writer, queue, &mut trouble, found.closing) || found.closing {
             return;

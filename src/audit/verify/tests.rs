@@ -13,7 +13,7 @@ fn log(decisions: u32, signer: Option<Signer>) -> Vec<String> {
     for number in 0..decisions {
         chain.line(&format!(r#""kind":"decision","path":"/{number}"}}"#), now, &mut out);
     }
-    chain.signed("stop", now, &mut out);
+    chain.signed("stop", now, |_| {}, &mut out);
     String::from_utf8(out).expect("text").lines().map(str::to_owned).collect()
 }
 
@@ -86,8 +86,16 @@ fn with_a_key_the_end_must_be_signed_by_it() {
         lines[1] = lines[1].replacen(from, to, 1);
         assert_eq!(found(&lines, Some(&key)).1, ["2 signature", "2 unsigned"], "{}", lines[1]);
     }
-    let long = log(CHECKPOINT_LINES as u32 + 1, Some(signer));
-    assert_eq!(found(&long, Some(&key)).1, ["1001 unsigned"], "a checkpoint is missing");
+    let mut chain = Chain::after(Link { seq: 4, digest: hash(lines[3].as_bytes()) }, Some(signer));
+    let mut out = Vec::new();
+    let mut after =
+        |count| (0..count).for_each(|_| chain.line(r#""kind":"decision"}"#, Timestamp::UNIX_EPOCH, &mut out));
+    after(MOST_UNSIGNED);
+    after(1);
+    let text = String::from_utf8(out).expect("text");
+    let all: Vec<&str> = lines.iter().map(String::as_str).chain(text.lines()).collect();
+    assert_eq!(found(&all[..all.len() - 1], Some(&key)).1, Vec::<String>::new(), "the next checkpoint is to come");
+    assert_eq!(found(&all, Some(&key)).1, [format!("{} unsigned", all.len())], "one must have been taken out");
 }
 
 #[test]

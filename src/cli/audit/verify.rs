@@ -26,8 +26,8 @@ const TELL_EVERY: u64 = 100_000;
 /// Say whether an audit log is whole, and where it is not
 ///
 /// Each line holds the SHA-256 of the one before it, so a line that was changed, taken out or put in shows at its place.
-/// What only signatures show: lines cut off at the end, and a log that was written anew from its first line. With
-/// --key, checkpoints must be there and be good.
+/// What only signatures show is a log that was written anew from some line on. With --key, they must be there and be good.
+/// Lines that were cut off at the end show by `head` alone, the hash of the last line, if you keep it elsewhere.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit status: 0 the log is whole, 1 it is not or cannot be read, 2 wrong arguments.
 
