@@ -144,6 +144,8 @@ fn spawn<S: Sink + 'static>(
     };
     // What an earlier process had no time to sign is vouched for at once.
     writer.put(|chain, out| chain.signed("start", now, started, out));
+    // Whoever needs lines knows from the first request on whether there can be any.
+    queue.set_failing(writer.push(clock::instant(), false).is_err());
     let run = move || writer::run(writer, &queue);
     thread::Builder::new().name("postern-audit".to_owned()).spawn(run).map(drop).map_err(AuditError::Thread)
 }

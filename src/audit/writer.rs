@@ -122,7 +122,7 @@ pub(super) fn run<S: Sink>(mut writer: Writer<S>, queue: &Arc<Queue>) {
     let mut trouble = Trouble::default();
     let mut batch = String::new();
     if !push(&mut writer, queue, &mut trouble, false) {
-        return;
+        return give_up(&writer, queue, 0);
     }
     loop {
         let found = queue.take(&mut batch, TEND_EVERY);
@@ -134,10 +134,11 @@ pub(super) fn run<S: Sink>(mut writer: Writer<S>, queue: &Arc<Queue>) {
                 writer.put(|chain, out| chain.event("dropped", now, |line| line.number("lines", lines), out));
             }
         }
-        for part in parts(&batch) {
+        let mut parts = parts(&batch);
+        while let Some(part) = parts.next() {
             writer.put_bodies(part, clock::now());
             if !push(&mut writer, queue, &mut trouble, false) {
-                return;
+                return give_up(&writer, queue, parts.flat_map(str::lines).count());
             }
             look_after(&mut writer, &mut trouble, false);
         }
@@ -146,10 +147,21 @@ pub(super) fn run<S: Sink>(mut writer: Writer<S>, queue: &Arc<Queue>) {
         if found.closing {
             writer.put(|chain, out| chain.signed("stop", now, |_| {}, out));
         }
-        if !push(&mut writer, queue, &mut trouble, found.closing) || found.closing {
+        if !push(&mut writer, queue, &mut trouble, found.closing) {
+            return give_up(&writer, queue, 0);
+        }
+        if found.closing {
             return;
         }
     }
+}
+
+/// The end has come, and what is left cannot be written: what the writer has, `more` lines, and what waits.
+fn give_up<S: Sink>(writer: &Writer<S>, queue: &Queue, more: usize) {
+    let waiting = queue.take(&mut String::new(), Duration::ZERO).lines;
+    let lost = writer.unwritten() + (more + waiting) as u64;
+    writer.metrics.dropped(lost);
+    error!(lines = lost, "the last lines of the audit log are lost");
 }
 
 /// Begin another file where that is due. Where it cannot be done, the one there is can still be written to.
@@ -193,9 +205,6 @@ fn push<S: Sink>(writer: &mut Writer<S>, queue: &Queue, trouble: &mut Trouble, l
         if closing {
             let until = *until.get_or_insert_with(|| now + LAST_ATTEMPTS);
             if now >= until {
-                let lost = writer.unwritten();
-                writer.metrics.dropped(lost);
-                error!(lines = lost, "the last lines of the audit log are lost");
                 return false;
             }
             std::thread::sleep(RETRY_FIRST);

@@ -152,12 +152,16 @@ fn a_disk_that_stays_full_does_not_keep_us_for_ever() {
     let disk = Disk::with_room(0);
     let queue = Arc::new(Queue::new(2));
     assert!(queue.offer("\"kind\":\"decision\"}"));
-    let writer = writer(&disk, Fsync::Second);
+    let telemetry = Telemetry::new().expect("telemetry");
+    let metrics = telemetry.metrics().audit();
+    let writer = Writer::new(disk, Chain::after(Link::START, None), Fsync::Second, metrics);
     let running = {
         let queue = Arc::clone(&queue);
         std::thread::spawn(move || run(writer, &queue))
     };
     assert!(queue.close(Duration::from_secs(20)), "it gives up");
+    let told = telemetry.gather(&[]);
+    assert!(told.contains("postern_audit_dropped_total 1\n"), "{told}");
     running.join().expect("the writer");
     assert!(queue.is_failing(), "and takes nothing any more");
 }
