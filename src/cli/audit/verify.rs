@@ -100,12 +100,13 @@ fn as_text(report: &Report, whole: bool, files: usize) -> String {
     if report.more_findings > 0 {
         text.push_str(&format!("… and {} more\n", report.more_findings));
     }
-    let files = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
+    let count = |number: u64, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+    let files = count(files as u64, "file");
     let Some((first, last)) = report.seqs else {
         return text + &format!("NOT WHOLE: there is no line of a chain in {files}\n");
     };
     let verdict = if whole { "whole" } else { "NOT WHOLE" };
-    text.push_str(&format!("{verdict}: {} lines in {files}, {first} to {last}\n", report.lines));
+    text.push_str(&format!("{verdict}: {} in {files}, {first} to {last}\n", count(report.lines, "line")));
     if let Some(signed) = report.signed {
         text.push_str(&format!(
             "signed: up to {signed}; the {} lines after it are not yet\n",
