@@ -30,6 +30,10 @@ use crate::proxy::ports;
 use crate::proxy::process::Process;
 use crate::proxy::process::Signal;
 
+/// A question that is allowed.
+const OPEN: &str = "GET /auth/nginx HTTP/1.1\r\nHost: postern\r\nX-Forwarded-Method: GET\r\nX-Forwarded-Proto: https\r\n\
+                    X-Forwarded-Host: app.test\r\nX-Forwarded-Uri: /open\r\n\r\n";
+
 /// A running `postern serve` that keeps a log.
 struct Served {
     folder: TempDir,
@@ -187,13 +191,32 @@ fn after_a_kill_the_chain_goes_on_and_verifies() {
 }
 
 #[test]
+fn a_kill_under_load_leaves_a_chain_that_the_next_process_goes_on_with() {
+    let mut served = Served::start("path: FOLDER/audit.jsonl, fsync: second");
+    let (path, http) = (served.log(), served.http);
+    for round in 1..=2 {
+        let before = fs::read(&path).expect("a log").len();
+        let hammer = || while client::send(http, OPEN.as_bytes()).is_ok() {};
+        thread::scope(|scope| {
+            (0..2).for_each(|_| drop(scope.spawn(hammer)));
+            served.process.wait_until("many lines", || fs::read(&path).is_ok_and(|text| text.len() > before + 100_000));
+            served.process.kill();
+        });
+        served.process = serve(served.folder.path(), served.admin);
+        assert!(served.ask("nginx", "/open"), "{round}");
+    }
+    let (folder, _) = served.end();
+    let (report, code) = verified(folder.path(), &["audit.jsonl"]);
+    assert_eq!((&report["whole"], &report["stopped"], code), (&true.into(), &true.into(), Some(0)), "{report}");
+    assert!(report["lines"].as_u64().is_some_and(|lines| lines > 300), "{report}");
+}
+
+#[test]
 fn a_full_disk_refuses_or_drops_as_configured() {
     let refusing = Served::start("path: /dev/full, when_full: refuse");
     let (http, admin) = (refusing.http, refusing.admin);
-    let open = "GET /auth/nginx HTTP/1.1\r\nHost: postern\r\nX-Forwarded-Method: GET\r\nX-Forwarded-Proto: https\r\n\
-                X-Forwarded-Host: app.test\r\nX-Forwarded-Uri: /open\r\n\r\n";
     for _ in 0..3 {
-        let reply = client::send(http, open.as_bytes()).expect("an answer");
+        let reply = client::send(http, OPEN.as_bytes()).expect("an answer");
         assert!(reply.status == 503 && reply.body.contains("audit_unavailable"), "{reply:?}");
     }
     assert_eq!(refusing.metric("postern_audit_dropped_total"), 3);
@@ -203,7 +226,7 @@ fn a_full_disk_refuses_or_drops_as_configured() {
 
     let dropping = Served::start("path: /dev/full, queue: 2");
     for _ in 0..6 {
-        assert_eq!(client::send(dropping.http, open.as_bytes()).expect("an answer").status, 200);
+        assert_eq!(client::send(dropping.http, OPEN.as_bytes()).expect("an answer").status, 200);
     }
     assert!(dropping.metric("postern_audit_dropped_total") >= 2);
 }
