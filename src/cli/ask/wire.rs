@@ -48,7 +48,11 @@ pub fn check(dialect: Dialect, asked: &ClientRequest) -> Check {
     };
     match dialect {
         Dialect::ExtAuthz => grpc(asked),
-        Dialect::Caddy => get("/auth/caddy", forwarded()),
+        // Caddy keeps the client's `Host`, and we hold it against the header.
+        Dialect::Caddy => {
+            let host = ("host".to_owned(), asked.host.clone());
+            get("/auth/caddy", forwarded().into_iter().chain([host]).collect())
+        }
         Dialect::Traefik => get("/auth/traefik", forwarded()),
         Dialect::Nginx => get("/auth/nginx", forwarded()),
         Dialect::Haproxy => get("/auth/haproxy", forwarded()),
@@ -136,5 +140,39 @@ fn grpc(asked: &ClientRequest) -> Check {
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .to_vec(),
         body: frame.freeze(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::forward_auth;
+
+    #[test]
+    fn each_dialect_reads_what_is_asked() {
+        let asked = ClientRequest {
+            method: "GET".into(),
+            scheme: "https".into(),
+            host: "app.example.test".into(),
+            target: "/a?b=1".into(),
+            from: "192.0.2.7".into(),
+            headers: vec![("cookie".into(), "a=1".into())],
+            certificate: None,
+        };
+        for dialect in Dialect::ALL.into_iter().filter(|dialect| *dialect != Dialect::ExtAuthz) {
+            let check = check(dialect, &asked);
+            let mut request = http::Request::builder().method(&*check.method).uri(&check.target);
+            for (name, value) in &check.headers {
+                request = request.header(name, value);
+            }
+            // Whoever says no host asks the listener's own.
+            if check.headers.iter().all(|(name, _)| name != "host") {
+                request = request.header("host", "127.0.0.1:9192");
+            }
+            let (parts, ()) = request.body(()).expect("a request").into_parts();
+            let read = forward_auth::decode(dialect, &parts).unwrap_or_else(|refusal| panic!("{dialect}: {refusal:?}"));
+            assert_eq!((read.method, read.host, read.target), ("GET", "app.example.test", "/a?b=1"), "{dialect}");
+            assert_eq!(read.address.peer, Some("192.0.2.7"), "{dialect}");
+        }
     }
 }
