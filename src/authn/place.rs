@@ -97,8 +97,7 @@ fn find_bearer<'w>(headers: &Headers<'w>) -> Found<'w> {
     // Several `Authorization` fields that the proxy joined; Envoy does so even where it sends all others apart. Other
     // schemes have commas of their own, so only a bearer credential among the elements shows it; a bearer token itself
     // has no comma.
-    let joined = headers.joined() || value.split(|octet| *octet == b',').skip(1).any(has_scheme);
-    if joined && value.contains(&b',') && has_bearer(headers) {
+    if value.contains(&b',') && may_be_several(headers, value) && has_bearer(headers) {
         return Found::Many;
     }
     match bearer(value) {
@@ -116,8 +115,7 @@ fn find_basic<'w>(headers: &Headers<'w>) -> Found<'w> {
         Single::One(value) => value,
     };
     let is_basic = |element: &[u8]| after_scheme(element, b"basic").is_some();
-    let joined = headers.joined() || value.split(|octet| *octet == b',').skip(1).any(has_scheme);
-    if joined && value.contains(&b',') && value.split(|octet| *octet == b',').any(is_basic) {
+    if value.contains(&b',') && may_be_several(headers, value) && value.split(|octet| *octet == b',').any(is_basic) {
         return Found::Many;
     }
     match after_scheme(value, b"basic") {
@@ -137,6 +135,11 @@ fn after_scheme<'v>(value: &'v [u8], wanted: &[u8]) -> Option<&'v [u8]> {
     let (scheme, rest) = value.trim_ascii().split_at_checked(wanted.len())?;
     let is_whole = rest.first().is_none_or(|octet| matches!(octet, b' ' | b'\t' | b','));
     (scheme.eq_ignore_ascii_case(wanted) && is_whole).then(|| strip_spaces(rest))
+}
+
+/// May a value with a comma be several fields that the proxy joined?
+fn may_be_several(headers: &Headers<'_>, value: &[u8]) -> bool {
+    headers.joined() || value.split(|octet| *octet == b',').skip(1).any(has_scheme)
 }
 
 /// Does this look like a credential of its own, rather than the rest of one?
