@@ -3,6 +3,7 @@
 
 use http::HeaderName;
 use http::header;
+use serde::Serialize;
 use thiserror::Error;
 
 use crate::model::decision::DecisionId;
@@ -177,14 +178,16 @@ impl Refused<'_> {
 
     /// RFC 9457.
     fn problem(&self, status: u16) -> String {
-        serde_json::json!({
-            "type": "about:blank",
-            "title": title(status),
-            "status": status,
-            "reason": self.reason.code(),
-            "decision": self.decision_id.to_string(),
-        })
-        .to_string()
+        let decision = self.decision_id.to_string();
+        let problem = Problem {
+            decision: &decision,
+            reason: self.reason.code(),
+            status,
+            title: title(status),
+            kind: "about:blank",
+        };
+        // Nothing in it can fail to be written.
+        serde_json::to_string(&problem).unwrap_or_default()
     }
 
     fn page(&self, status: u16, login: Option<&str>) -> String {
@@ -200,6 +203,17 @@ impl Refused<'_> {
             id = self.decision_id,
         )
     }
+}
+
+/// A body for programs.
+#[derive(Serialize)]
+struct Problem<'r> {
+    decision: &'r str,
+    reason: &'static str,
+    status: u16,
+    title: &'static str,
+    #[serde(rename = "type")]
+    kind: &'static str,
 }
 
 const PROBLEM: &str = "application/problem+json";
