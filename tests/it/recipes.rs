@@ -18,6 +18,7 @@ use crate::proxy::asked::WAYS;
 use crate::proxy::judged::authorize;
 use crate::token::Issuer;
 use crate::token::now;
+use crate::token::with;
 
 /// One token and what comes of it.
 struct Case {
@@ -103,20 +104,6 @@ fn engine(policy: &str, issuer: &Issuer) -> Engine {
     let loaded = LoadedPolicy::read(Path::new("policy.yaml"), &world);
     let loaded = loaded.unwrap_or_else(|report| panic!("{}\n{policy}", report.text(false)));
     Engine::new(Arc::new(loaded.snapshot), Arc::new(Telemetry::new().expect("telemetry")))
-}
-
-/// `base` with `changes` laid over it; `null` removes a claim.
-fn with(base: &Value, changes: Value) -> Value {
-    let mut claims = base.clone();
-    let members = claims.as_object_mut().expect("an object");
-    for (name, value) in changes.as_object().expect("an object") {
-        if value.is_null() {
-            members.remove(name);
-        } else {
-            members.insert(name.clone(), value.clone());
-        }
-    }
-    claims
 }
 
 fn cases() -> Vec<Case> {

@@ -42,6 +42,7 @@ use crate::proxy::asked::WAYS;
 use crate::proxy::judged::authorize;
 use crate::token::Issuer;
 use crate::token::now;
+use crate::token::with;
 
 /// One issuer, as most policies here have it.
 const IDENTITY: &str = "identity:\n  people:\n    jwt: {issuer: https://sso.test, audience: app, jwks_file: keys.json, \
@@ -73,19 +74,11 @@ impl House {
 
     /// A token with these claims laid over sound ones; `null` removes a claim.
     fn token(&self, changes: &Value) -> String {
-        let mut claims = json!({
+        let claims = json!({
             "iss": "https://sso.test", "aud": "app", "sub": "alice", "iat": now() - 60, "exp": now() + 3600,
             "groups": ["staff"], "email": "alice@corp.test", "email_verified": true, "name": "Alice Archer",
         });
-        let members = claims.as_object_mut().expect("an object");
-        for (name, value) in changes.as_object().expect("an object") {
-            if value.is_null() {
-                members.remove(name);
-            } else {
-                members.insert(name.clone(), value.clone());
-            }
-        }
-        self.issuer.sign(&claims)
+        self.issuer.sign(&with(&claims, changes.clone()))
     }
 
     /// Ask as this member of these groups.

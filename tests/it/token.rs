@@ -56,3 +56,17 @@ pub(crate) fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
     i64::try_from(since.as_secs()).expect("a year below 292 billion")
 }
+
+/// `base` with `changes` laid over it; `null` removes a claim.
+pub(crate) fn with(base: &Value, changes: Value) -> Value {
+    let mut claims = base.clone();
+    let members = claims.as_object_mut().expect("an object");
+    for (name, value) in changes.as_object().expect("an object") {
+        if value.is_null() {
+            members.remove(name);
+        } else {
+            members.insert(name.clone(), value.clone());
+        }
+    }
+    claims
+}
