@@ -43,13 +43,13 @@ pub fn readers(name: &str) -> impl Iterator<Item = Dialect> {
 
 fn standing(dialect: Dialect, name: &str) -> Standing {
     match dialect {
-        Dialect::ExtAuthz => ext_authz::FORWARDING.standing(name),
-        Dialect::EnvoyHttp => envoy_http::FORWARDING.standing(name),
-        Dialect::Caddy => caddy::FORWARDING.standing(name),
-        Dialect::Traefik => traefik::FORWARDING.standing(name),
-        Dialect::Nginx => nginx::FORWARDING.standing(name),
-        Dialect::IngressNginx => ingress_nginx::FORWARDING.standing(name),
-        Dialect::Haproxy => haproxy::FORWARDING.standing(name),
+        Dialect::ExtAuthz => ext_authz::FORWARDING.standing(name.as_bytes()),
+        Dialect::EnvoyHttp => envoy_http::FORWARDING.standing(name.as_bytes()),
+        Dialect::Caddy => caddy::FORWARDING.standing(name.as_bytes()),
+        Dialect::Traefik => traefik::FORWARDING.standing(name.as_bytes()),
+        Dialect::Nginx => nginx::FORWARDING.standing(name.as_bytes()),
+        Dialect::IngressNginx => ingress_nginx::FORWARDING.standing(name.as_bytes()),
+        Dialect::Haproxy => haproxy::FORWARDING.standing(name.as_bytes()),
     }
 }
 

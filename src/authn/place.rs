@@ -94,17 +94,17 @@ fn find_bearer<'w>(headers: &Headers<'w>) -> Found<'w> {
         Single::Many => return Found::Many,
         Single::One(value) => value,
     };
+    let credential = bearer(value);
+    if let Some(token) = credential.filter(|token| is_token68(token)) {
+        return std::str::from_utf8(token).map_or(Found::BadBearer, Found::One);
+    }
     // Several `Authorization` fields that the proxy joined; Envoy does so even where it sends all others apart. Other
     // schemes have commas of their own, so only a bearer credential among the elements shows it; a bearer token itself
     // has no comma.
     if value.contains(&b',') && may_be_several(headers, value) && has_bearer(headers) {
         return Found::Many;
     }
-    match bearer(value) {
-        None => Found::Nothing,
-        Some(token) if is_token68(token) => std::str::from_utf8(token).map_or(Found::BadBearer, Found::One),
-        Some(_) => Found::BadBearer,
-    }
+    if credential.is_some() { Found::BadBearer } else { Found::Nothing }
 }
 
 /// The same for `Basic`. What follows the scheme is returned as it is: whether it decodes is its source's business.
@@ -160,14 +160,13 @@ fn is_token68(token: &[u8]) -> bool {
     !text.is_empty() && text.iter().fold(true, |all, octet| all & is_token68_octet(*octet))
 }
 
+/// A letter, a digit, or one of `+-./_~`. `-./` and the digits follow each other.
 fn is_token68_octet(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric()
-        | (octet == b'-')
-        | (octet == b'.')
+    (octet | 0x20).is_ascii_lowercase()
+        | (b'-'..=b'9').contains(&octet)
+        | (octet == b'+')
         | (octet == b'_')
         | (octet == b'~')
-        | (octet == b'+')
-        | (octet == b'/')
 }
 
 fn find_header<'w>(headers: &Headers<'w>, name: &str) -> Found<'w> {

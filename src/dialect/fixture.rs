@@ -92,8 +92,8 @@ fn block(text: &str) -> Recorded {
 fn credentials(headers: &Headers<'_>) -> Vec<(String, String)> {
     let mut found: Vec<_> = headers
         .iter()
-        .filter(|(name, _)| ["authorization", "cookie"].contains(name))
-        .map(|(name, value)| (name.to_owned(), escape(value)))
+        .filter(|(name, _)| [&b"authorization"[..], b"cookie"].contains(name))
+        .map(|(name, value)| (escape(name), escape(value)))
         .collect();
     found.sort_by(|(left, _), (right, _)| left.cmp(right));
     found

@@ -28,7 +28,7 @@ impl<'w, const N: usize> Fields<'w, N> {
         let joined = matches!(dialect, Dialect::EnvoyHttp);
         let mut fields = Fields { dialect, forwarding, found: [None; N], rest: Collected::new(joined, headers.len()) };
         for (name, value) in headers {
-            match forwarding.standing(name.as_str()) {
+            match forwarding.standing(name.as_str().as_bytes()) {
                 Standing::Attribute(place) => fields.attribute(place, name, value)?,
                 Standing::Alias(of) => {
                     return Err(refuse(dialect, Reason::ForwardingAlias, format!("an alias of {of}")));

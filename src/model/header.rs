@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// The client's header fields as the dialect saw them: lower-case names, values as octets, order kept.
+/// The client's header fields as the dialect saw them: lower-case names, names and values as octets, order kept.
 #[derive(Clone, Default)]
 pub struct Headers<'w> {
-    fields: Vec<(Cow<'w, str>, &'w [u8])>,
+    fields: Vec<(Cow<'w, [u8]>, &'w [u8])>,
     joined: bool,
 }
 
@@ -24,6 +24,11 @@ impl<'w> Headers<'w> {
 
     /// Add one field. The name is lower-cased when it is not already: then this says `true`.
     pub fn push(&mut self, name: &'w str, value: &'w [u8]) -> bool {
+        self.push_octets(name.as_bytes(), value)
+    }
+
+    /// The same with a name that was not looked at yet.
+    pub fn push_octets(&mut self, name: &'w [u8], value: &'w [u8]) -> bool {
         let capitals = has_capitals(name);
         let name = if capitals { Cow::Owned(name.to_ascii_lowercase()) } else { Cow::Borrowed(name) };
         self.fields.push((name, value));
@@ -36,13 +41,14 @@ impl<'w> Headers<'w> {
     }
 
     /// Every field in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &'w [u8])> {
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &'w [u8])> {
         self.fields.iter().map(|(name, value)| (name.as_ref(), *value))
     }
 
     /// Every value of the field with this lower-case name.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'w [u8]> + 'a {
-        self.fields.iter().filter(move |(field, _)| field == name).map(|(_, value)| *value)
+        let name = name.as_bytes();
+        self.fields.iter().filter(move |(field, _)| **field == *name).map(|(_, value)| *value)
     }
 
     /// The one value of a field.
@@ -56,15 +62,29 @@ impl<'w> Headers<'w> {
     }
 }
 
-/// Does a name hold a capital? Looked at without a way out in the middle, which is the faster way for short names.
-pub fn has_capitals(name: &str) -> bool {
-    name.bytes().fold(false, |any, byte| any | byte.is_ascii_uppercase())
+/// Does a name hold a capital? It is asked of every field of every check, so eight octets are looked at together.
+pub fn has_capitals(name: &[u8]) -> bool {
+    let Some(last) = name.last_chunk::<8>() else { return name.iter().any(u8::is_ascii_uppercase) };
+    let (chunks, _) = name.as_chunks::<8>();
+    let eight = |chunk: &[u8; 8]| capitals_of_eight(u64::from_ne_bytes(*chunk));
+    chunks.iter().fold(eight(last), |any, chunk| any | eight(chunk)) != 0
+}
+
+/// The highest bit of every octet that is a capital, and no other bit. No octet carries over into the next, because their
+/// highest bits are put aside first: those with one are no capitals.
+fn capitals_of_eight(octets: u64) -> u64 {
+    const EACH: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = EACH * 0x80;
+    let low = octets & !HIGH;
+    let from_a = low + EACH * (0x80 - b'A' as u64);
+    let past_z = low + EACH * (0x80 - (b'Z' as u64 + 1));
+    from_a & !past_z & !octets & HIGH
 }
 
 impl fmt::Debug for Headers<'_> {
     /// Names only: among the values are credentials (F6).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&str> = self.iter().map(|(name, _)| name).collect();
+        let names: Vec<Cow<'_, str>> = self.iter().map(|(name, _)| String::from_utf8_lossy(name)).collect();
         f.debug_struct("Headers").field("names", &names).field("joined", &self.joined).finish()
     }
 }
@@ -164,6 +184,20 @@ mod tests {
         assert_eq!(headers.one("x-b"), Single::One(b"2"));
         assert_eq!(headers.one("x-c"), Single::Absent);
         assert_eq!(headers.all("x-a").collect::<Vec<_>>(), [b"1", b"3"]);
+    }
+
+    #[test]
+    fn a_capital_is_seen_wherever_it_stands() {
+        for length in 1..20 {
+            for octet in 0..=u8::MAX {
+                for at in 0..length {
+                    let mut name = vec![b'a'; length];
+                    name[at] = octet;
+                    assert_eq!(has_capitals(&name), octet.is_ascii_uppercase(), "{octet:#x} at {at} of {length}");
+                }
+            }
+        }
+        assert!(!has_capitals(b""));
     }
 
     #[test]

@@ -39,8 +39,9 @@ impl AddressRule {
                 let forwarded = || request.address.forwarded_for.iter().rev().flat_map(|line| line.rsplit(','));
                 // Envoy has already appended its peer when it is the last element; count it once.
                 let peer = request.address.peer.filter(|peer| {
-                    let last = forwarded().next().and_then(|last| parse_address(last.trim_matches([' ', '\t'])));
-                    last.is_none() || last != parse_address(peer)
+                    let last = forwarded().next().unwrap_or_default().trim_matches([' ', '\t']);
+                    let address = parse_address(last);
+                    address.is_none() || (last != *peer && address != parse_address(peer))
                 });
                 walk(peer.into_iter().chain(forwarded()), trusted_hops)
             }

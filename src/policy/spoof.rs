@@ -74,8 +74,8 @@ impl SpoofGuard {
     }
 
     /// Is this one of our names, however it is spelt?
-    fn is_ours(&self, name: &str) -> bool {
-        let same = |ours: &String| ours.len() == name.len() && ours.bytes().eq(name.bytes().map(fold));
+    fn is_ours(&self, name: &[u8]) -> bool {
+        let same = |ours: &String| ours.len() == name.len() && ours.bytes().eq(name.iter().copied().map(fold));
         self.lengths & length_bit(name.len()) != 0 && self.folded.iter().any(same)
     }
 
@@ -90,10 +90,11 @@ impl SpoofGuard {
         let mut stays = false;
         for (name, value) in headers.iter() {
             if self.is_ours(name) {
+                let name = String::from_utf8_lossy(name);
                 trace.note(Station::SpoofGuard, None, || format!("the client sent `{name}`"));
-                stays |= !self.owned.contains(name) && !dialect.removes_headers();
-                spoofed.names.push(name.to_owned());
-            } else if name == "connection" && self.is_named_in(value) {
+                stays |= !self.owned.contains(&*name) && !dialect.removes_headers();
+                spoofed.names.push(name.into_owned());
+            } else if name == b"connection" && self.is_named_in(value) {
                 trace.note(Station::SpoofGuard, None, || {
                     "the client names an identity header in `connection`".to_owned()
                 });
@@ -110,9 +111,7 @@ impl SpoofGuard {
 
     /// RFC 9110 §7.6.1: a later hop deletes what `Connection` names, be it what we have set (I4).
     fn is_named_in(&self, connection: &[u8]) -> bool {
-        let mut options =
-            connection.split(|octet| *octet == b',').filter_map(|option| std::str::from_utf8(option).ok());
-        options.any(|option| self.is_ours(option.trim_matches([' ', '\t'])))
+        connection.split(|octet| *octet == b',').any(|option| self.is_ours(option.trim_ascii()))
     }
 }
 

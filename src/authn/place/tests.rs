@@ -43,6 +43,14 @@ fn a_bearer_token_has_one_grammar() {
 }
 
 #[test]
+fn a_bearer_token_has_these_octets_and_no_others() {
+    for octet in 0..=u8::MAX {
+        let fits = octet.is_ascii_alphanumeric() || b"-._~+/".contains(&octet);
+        assert_eq!(is_token68_octet(octet), fits, "{octet:#x}");
+    }
+}
+
+#[test]
 fn j19_two_authorization_fields_are_seen_joined_or_not() {
     let bearer = TokenPlace::Bearer;
     for values in [["Bearer a", "Bearer b"], ["Bearer a", "Basic b"], ["Basic a", "Basic b"], ["Bearer a", "Bearer a"]]

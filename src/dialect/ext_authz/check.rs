@@ -36,8 +36,8 @@ pub(super) enum Address<'w> {
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct Http<'w> {
     pub(super) method: &'w str,
-    /// The map `headers`, each name once. The values are text, as octets.
-    pub(super) headers: Vec<(&'w str, &'w [u8])>,
+    /// The map `headers`, each name once. Names and values are text, as octets.
+    pub(super) headers: Vec<(&'w [u8], &'w [u8])>,
     pub(super) path: &'w str,
     pub(super) host: &'w str,
     pub(super) scheme: &'w str,
@@ -173,16 +173,21 @@ impl<'w> HeaderField<'w> {
 }
 
 /// One entry of a map of texts.
-fn entry<'w>(field: &Field<'w>) -> Result<(&'w str, &'w [u8]), WireError> {
+fn entry<'w>(field: &Field<'w>) -> Result<(&'w [u8], &'w [u8]), WireError> {
     let octets = field.octets()?;
     if let Some((key, value)) = usual_entry(octets) {
-        return Ok((wire::text(key)?, wire::text_octets(value)?));
+        // Key and value are ASCII where all of the entry is, their lengths included: one look instead of two.
+        if value.len() >= 0x80 || !octets.is_ascii() {
+            wire::text_octets(key)?;
+            wire::text_octets(value)?;
+        }
+        return Ok((key, value));
     }
-    let (mut key, mut value) = ("", &b""[..]);
+    let (mut key, mut value) = (&b""[..], &b""[..]);
     let mut fields = field.message()?;
     while let Some(part) = fields.next(|number| matches!(number, 1 | 2))? {
         match part.number() {
-            1 => key = part.text()?,
+            1 => key = part.text_octets()?,
             _ => value = part.text_octets()?,
         }
     }
@@ -211,7 +216,7 @@ const USUAL: usize = 32;
 const FEW: usize = 48;
 
 /// Of entries with one key only the last one stays.
-fn keep_last(entries: &mut Vec<(&str, &[u8])>) {
+fn keep_last(entries: &mut Vec<(&[u8], &[u8])>) {
     if !has_double(entries) {
         return;
     }
@@ -220,7 +225,7 @@ fn keep_last(entries: &mut Vec<(&str, &[u8])>) {
     entries.retain(|_| kept.pop().unwrap_or(false));
 }
 
-fn has_double(entries: &[(&str, &[u8])]) -> bool {
+fn has_double(entries: &[(&[u8], &[u8])]) -> bool {
     if entries.len() > FEW {
         let mut seen = HashSet::with_capacity(entries.len());
         return !entries.iter().all(|(key, _)| seen.insert(*key));
@@ -228,7 +233,7 @@ fn has_double(entries: &[(&str, &[u8])]) -> bool {
     // Keys that fall on different bits are different. A few fall on one by chance, and are compared.
     let mut taken = 0_u64;
     entries.iter().enumerate().any(|(at, (key, _))| {
-        let bit = 1 << spread(key.as_bytes());
+        let bit = 1 << spread(key);
         let double = taken & bit != 0 && entries.iter().take(at).any(|(earlier, _)| earlier == key);
         taken |= bit;
         double
@@ -258,7 +263,7 @@ impl<'w> From<&'w CheckRequest> for Check<'w> {
         let request = attributes.and_then(|attributes| attributes.request.as_ref());
         let http = request.and_then(|request| request.http.as_ref()).map(|http| Http {
             method: &http.method,
-            headers: http.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect(),
+            headers: http.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect(),
             path: &http.path,
             host: &http.host,
             scheme: &http.scheme,

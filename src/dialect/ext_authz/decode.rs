@@ -82,7 +82,7 @@ fn collect<'w>(http: &Http<'w>) -> Result<Collected<'w>, Refusal> {
             let mut collected = Collected::new(false, map.len());
             for field in map {
                 let octets = if field.raw.is_empty() { field.value.as_bytes() } else { field.raw };
-                add(http, &mut collected, field.key, octets)?;
+                add(http, &mut collected, field.key.as_bytes(), octets)?;
             }
             Ok(collected)
         }
@@ -92,13 +92,14 @@ fn collect<'w>(http: &Http<'w>) -> Result<Collected<'w>, Refusal> {
 
 /// A name that a map has twice, in capitals and without. A map has no order, so nobody knows which of the two values
 /// comes first; and Envoy, which writes small letters only, never sends one.
-fn two_spellings(headers: &[(&str, &[u8])]) -> Option<String> {
+fn two_spellings(headers: &[(&[u8], &[u8])]) -> Option<String> {
     let mut seen = HashSet::with_capacity(headers.len());
-    headers.iter().map(|(name, _)| name.to_ascii_lowercase()).find(|name| !seen.insert(name.clone()))
+    let double = headers.iter().map(|(name, _)| name.to_ascii_lowercase()).find(|name| !seen.insert(name.clone()));
+    double.map(|name| String::from_utf8_lossy(&name).into_owned())
 }
 
-fn add<'w>(http: &Http<'_>, collected: &mut Collected<'w>, name: &'w str, value: &'w [u8]) -> Result<(), Refusal> {
-    if name.starts_with(':') || name.eq_ignore_ascii_case("host") {
+fn add<'w>(http: &Http<'_>, collected: &mut Collected<'w>, name: &'w [u8], value: &'w [u8]) -> Result<(), Refusal> {
+    if name.first() == Some(&b':') || name.eq_ignore_ascii_case(b"host") {
         return agree(http, name, value);
     }
     match FORWARDING.standing(name) {
@@ -109,25 +110,26 @@ fn add<'w>(http: &Http<'_>, collected: &mut Collected<'w>, name: &'w str, value:
         Standing::Alias(of) => return Err(refuse(Reason::ForwardingAlias, format!("an alias of {of}"))),
         Standing::Ignored => {
             collected.ignored += 1;
-            collected.capitals |= collected.headers.push(name, value);
+            collected.capitals |= collected.headers.push_octets(name, value);
         }
-        Standing::Client => collected.capitals |= collected.headers.push(name, value),
+        Standing::Client => collected.capitals |= collected.headers.push_octets(name, value),
     }
     Ok(())
 }
 
 /// A pseudo header, or `host`, repeats a field of the message; it must not contradict it.
-fn agree(http: &Http<'_>, name: &str, value: &[u8]) -> Result<(), Refusal> {
+fn agree(http: &Http<'_>, name: &[u8], value: &[u8]) -> Result<(), Refusal> {
     let stated = match name {
-        ":method" => http.method,
-        ":path" => http.path,
-        ":scheme" | ":protocol" => return Ok(()),
-        _ if name == ":authority" || name.eq_ignore_ascii_case("host") => http.host,
+        b":method" => http.method,
+        b":path" => http.path,
+        b":scheme" | b":protocol" => return Ok(()),
+        _ if name == b":authority" || name.eq_ignore_ascii_case(b"host") => http.host,
         _ => return Err(refuse(Reason::AttributeConflict, "an unknown pseudo header")),
     };
     if stated.as_bytes() == value {
         Ok(())
     } else {
+        let name = String::from_utf8_lossy(name);
         Err(refuse(Reason::AttributeConflict, format!("{name} differs from its field")))
     }
 }

@@ -48,7 +48,8 @@ fn pseudo_headers_and_the_chain_are_not_client_headers() {
         let request = read(&octets).expect("a message");
         let attributes = decode(&request).expect("attributes");
         for (name, _) in attributes.headers.iter() {
-            assert!(!name.starts_with(':') && name != "x-forwarded-for", "{}: {name}", check.name);
+            let consumed = name.starts_with(b":") || name == b"x-forwarded-for";
+            assert!(!consumed, "{}: {}", check.name, name.escape_ascii());
         }
     }
 }
@@ -99,7 +100,12 @@ fn two_spellings_in_a_map_are_refused_whichever_comes_first() {
         let request = request(|_| ());
         for entries in [[one, other], [other, one]] {
             let mut check = Check::from(&request);
-            check.http.as_mut().expect("http").headers.extend(entries.map(|(name, value)| (name, value.as_bytes())));
+            check
+                .http
+                .as_mut()
+                .expect("http")
+                .headers
+                .extend(entries.map(|(name, value)| (name.as_bytes(), value.as_bytes())));
             let reason = decode(&check).map(|_| ()).map_err(|refusal| refusal.reason);
             assert_eq!(reason, Err(Reason::AttributeConflict), "{entries:?}");
         }
@@ -125,7 +131,8 @@ fn what_agrees_is_taken() {
     assert_eq!(attributes.address.peer, None);
     assert_eq!(attributes.ignored_forwarding, 1);
     let headers: Vec<_> = attributes.headers.iter().collect();
-    assert_eq!(headers, [("x-real-ip", &b"6.6.6.6"[..]), ("cookie", b"a=1"), ("cookie", b"b=2")]);
+    let want: [(&[u8], &[u8]); 3] = [(b"x-real-ip", b"6.6.6.6"), (b"cookie", b"a=1"), (b"cookie", b"b=2")];
+    assert_eq!(headers, want);
 }
 
 #[test]

@@ -95,6 +95,13 @@ impl<'w> Fields<'w> {
     }
 
     fn key(&mut self) -> Result<(u32, u8), WireError> {
+        // Numbers 1 to 15, of the kinds that messages of ours have.
+        if let [byte @ 8..0x80, rest @ ..] = self.rest
+            && matches!(byte & 7, 0 | 2)
+        {
+            self.rest = rest;
+            return Ok((u32::from(byte >> 3), byte & 7));
+        }
         let key = u32::try_from(self.varint()?).map_err(|_| WireError::Key)?;
         let kind = (key & 7) as u8;
         if kind > 5 {
@@ -128,6 +135,18 @@ impl<'w> Fields<'w> {
     }
 
     fn octets(&mut self) -> Result<&'w [u8], WireError> {
+        // Nearly all of them are shorter than 2^14.
+        let (length, rest) = match self.rest {
+            [length @ 0..0x80, rest @ ..] => (usize::from(*length), rest),
+            [low @ 0x80..=0xFF, high @ 0..0x80, rest @ ..] => (usize::from(low & 0x7F) | usize::from(*high) << 7, rest),
+            _ => return self.long_octets(),
+        };
+        let (taken, rest) = rest.split_at_checked(length).ok_or(WireError::Length)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    fn long_octets(&mut self) -> Result<&'w [u8], WireError> {
         let length = usize::try_from(self.varint()?).map_err(|_| WireError::Length)?;
         self.take(length)
     }

@@ -37,7 +37,8 @@ fn attributes_are_not_client_headers() {
                     Dialect::EnvoyHttp => ["host", "x-forwarded-for", "x-forwarded-proto", "content-length"],
                     _ => ["host", "x-forwarded-for", "x-forwarded-uri", "x-forwarded-host"],
                 };
-                assert!(!consumed.contains(&name), "{dialect} {}: {name}", check.name);
+                let consumed = consumed.iter().any(|consumed| consumed.as_bytes() == name);
+                assert!(!consumed, "{dialect} {}: {}", check.name, name.escape_ascii());
             }
         }
     }
@@ -258,7 +259,7 @@ proptest! {
             if let Ok(attributes) = decode(dialect, &parts) {
                 prop_assert!(!attributes.host.is_empty() && !attributes.method.is_empty());
                 prop_assert!(attributes.target.starts_with('/') || dialect != Dialect::EnvoyHttp);
-                prop_assert!(attributes.headers.iter().all(|(name, _)| name != "host"));
+                prop_assert!(attributes.headers.iter().all(|(name, _)| name != b"host"));
             }
         }
     }
