@@ -5,6 +5,8 @@ use std::net::Ipv6Addr;
 
 use thiserror::Error;
 
+use crate::model::header::has_capitals;
+
 /// A canonical request host: lower case, without port and without one trailing dot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host<'w> {
@@ -48,17 +50,15 @@ impl<'w> Host<'w> {
             };
             return Ok(Host { name: Cow::Owned(format!("[{address}]")), port });
         }
-        let (name, port) = match text.split_once(':') {
-            Some((name, port)) => (name, Some(parse_port(port)?)),
+        let colon = text.bytes().position(|byte| byte == b':');
+        let (name, port) = match colon.and_then(|colon| text.split_at_checked(colon)) {
+            Some((name, port)) => (name, Some(parse_port(port.strip_prefix(':').unwrap_or_default())?)),
             None => (text, None),
         };
         let name = name.strip_suffix('.').unwrap_or(name);
         check_name(name)?;
-        let name = if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            Cow::Owned(name.to_ascii_lowercase())
-        } else {
-            Cow::Borrowed(name)
-        };
+        let name =
+            if has_capitals(name.as_bytes()) { Cow::Owned(name.to_ascii_lowercase()) } else { Cow::Borrowed(name) };
         Ok(Host { name, port })
     }
 
@@ -82,15 +82,23 @@ fn check_name(name: &str) -> Result<(), HostError> {
     if name.len() > 255 {
         return Err(HostError::TooLong);
     }
-    for label in name.split('.') {
-        if label.is_empty() || label.len() > 63 {
-            return Err(HostError::Label);
-        }
-        if !label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') {
+    let mut length = 0;
+    for byte in name.bytes() {
+        if byte == b'.' {
+            is_label(length)?;
+            length = 0;
+        } else if byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' {
+            length += 1;
+        } else {
             return Err(HostError::Octet);
         }
     }
-    let last = name.rsplit('.').next().unwrap_or(name);
+    is_label(length)?;
+    let last = name.get(name.len() - length..).unwrap_or(name);
+    // All of these begin with a digit.
+    if !last.starts_with(|first: char| first.is_ascii_digit()) {
+        return Ok(());
+    }
     let numeric = last.bytes().all(|byte| byte.is_ascii_digit())
         || last
             .strip_prefix("0x")
@@ -100,6 +108,11 @@ fn check_name(name: &str) -> Result<(), HostError> {
         return Err(HostError::Address);
     }
     Ok(())
+}
+
+/// RFC 1035 §2.3.4: a label has 1 to 63 octets.
+fn is_label(length: usize) -> Result<(), HostError> {
+    if (1..=63).contains(&length) { Ok(()) } else { Err(HostError::Label) }
 }
 
 fn parse_port(text: &str) -> Result<u16, HostError> {

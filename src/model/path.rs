@@ -124,17 +124,18 @@ impl<'w> Path<'w> {
         if !target.starts_with('/') {
             return Err(PathError::NotOrigin);
         }
-        for byte in target.bytes() {
-            match byte {
-                b'#' => return Err(PathError::Fragment),
-                0x21..=0x7E => {}
-                _ => return Err(PathError::Octet),
-            }
+        // Without a way out in the middle the compiler looks at many octets at a time.
+        let fits = |byte: u8| (0x21..=0x7E).contains(&byte) & (byte != b'#');
+        if !target.bytes().fold(true, |all, byte| all & fits(byte)) {
+            let first = target.bytes().find(|byte| !fits(*byte));
+            return Err(if first == Some(b'#') { PathError::Fragment } else { PathError::Octet });
         }
-        let (raw, query) = match target.split_once('?') {
-            Some((raw, query)) => (raw, Some(query)),
-            None => (target, None),
-        };
+        let end = target.bytes().position(|byte| byte == b'?');
+        let (raw, query) = end.and_then(|end| target.split_at_checked(end)).unwrap_or((target, ""));
+        let query = query.strip_prefix('?');
+        if is_ordinary(raw) {
+            return Ok(Path { raw, query, hazards: Hazards::default(), readings: Vec::new() });
+        }
         let hazards = scan(raw)?;
         let plain = hazards.is_empty() && !raw.contains('%');
         let mut path = Path { raw, query, hazards, readings: Vec::new() };
@@ -207,6 +208,16 @@ impl<'w> Path<'w> {
 /// The segments of a raw path as they are written, an empty last one for a trailing slash.
 fn written_segments(raw: &str) -> std::str::Split<'_, char> {
     raw.strip_prefix('/').unwrap_or(raw).split('/')
+}
+
+/// Is there nothing odd in a raw path? Most are so, and need not be taken apart.
+fn is_ordinary(raw: &str) -> bool {
+    let mut before = 0;
+    raw.bytes().fold(true, |all, byte| {
+        let begins = before == b'/';
+        before = byte;
+        all & is_unremarkable(byte) & !(begins & matches!(byte, b'/' | b'.'))
+    })
 }
 
 /// One pass over the raw path: refuse what no route can want, mark what servers disagree about.

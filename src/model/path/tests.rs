@@ -1,3 +1,6 @@
+use proptest::prop_assert;
+use proptest::proptest;
+
 use super::*;
 
 fn canonical(target: &str) -> Result<String, PathError> {
@@ -33,6 +36,16 @@ fn ordinary_paths_are_plain() {
         assert!(path.hazards().is_empty(), "{target}: {:?}", path.hazards().names());
         assert_eq!(path.canonical().text(), want, "{target}");
         assert!(path.other_readings(false).is_empty(), "{target}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_ordinary_at_first_sight_is_so(raw in "/[a-z0-9A%;./\\\\~-]{0,12}") {
+        let scanned = scan(&raw);
+        if is_ordinary(&raw) {
+            prop_assert!(scanned.is_ok_and(Hazards::is_empty) && !raw.contains('%'));
+        }
     }
 }
 
