@@ -17,6 +17,7 @@ pub mod path;
 pub mod problem;
 pub mod reason;
 pub mod record;
+pub mod reload;
 pub mod request;
 pub mod response;
 pub mod secret;

@@ -10,6 +10,7 @@ pub mod authorize;
 pub mod bind;
 pub mod limits;
 pub mod reload;
+pub mod watch;
 
 mod accept;
 mod admin;

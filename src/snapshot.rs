@@ -93,6 +93,8 @@ pub struct Snapshot {
     pub callers: Arc<Callers>,
     /// SHA-256 of the files it was built from.
     pub digest: Arc<str>,
+    /// 1 for the one of the start, and one more with each that takes its place.
+    pub generation: u64,
     /// Every weakening switch that is on, as it is written.
     pub insecure: Vec<String>,
 }
@@ -157,6 +159,11 @@ impl Snapshot {
             tokio::spawn(introspection::run(introspector.clone(), client.clone(), now.clone(), stopped));
         }
         Ok(())
+    }
+
+    /// Is anything asked of others: issuers for their keys, or providers about tokens?
+    pub fn asks_others(&self) -> bool {
+        !self.introspectors.is_empty() || self.keys.iter().any(|keys| keys.is_remote())
     }
 
     /// How asking each provider stands.
@@ -308,6 +315,7 @@ impl Parts {
             listen,
             callers: Arc::new(callers),
             digest: digest.into(),
+            generation: 1,
             insecure: insecure(config, mode),
         }
     }

@@ -1,5 +1,7 @@
 //! `postern serve`: from a configuration to a running server, and to its orderly end.
 
+mod files;
+
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -16,12 +18,11 @@ use tracing::info;
 use tracing::warn;
 
 use crate::audit::Audit;
-use crate::audit::settings::AuditSettings;
 use crate::cli::load::LoadedPolicy;
 use crate::cli::print;
+use crate::cli::serve::files::PolicyFiles;
 use crate::config::load::Machine;
-use crate::config::load::SourceFile;
-use crate::config::report::Report;
+use crate::config::load::Recorder;
 use crate::engine::Engine;
 use crate::model::listen::Listen;
 use crate::model::listen::ListenAddress;
@@ -30,12 +31,13 @@ use crate::server::Server;
 use crate::server::Settings;
 use crate::server::authorize::Authorize;
 use crate::server::reload::Reload;
-use crate::snapshot::Snapshot;
+use crate::server::reload::ReloadDesk;
+use crate::server::watch::Watch;
 use crate::telemetry::Telemetry;
 use crate::telemetry::clock;
 use crate::telemetry::log;
 
-/// Answer the proxies, until SIGTERM or SIGINT; SIGHUP reads the policy again
+/// Answer the proxies, until SIGTERM or SIGINT; files that change are read again
 #[derive(Args, Debug)]
 pub struct Serve {
     /// The policy: a file, or a folder of files
@@ -53,6 +55,9 @@ pub struct Serve {
     /// Threads that answer checks [default: one for each processor]
     #[arg(long, value_name = "NUMBER", value_parser = parse_threads)]
     threads: Option<NonZeroUsize>,
+    /// Read files again on SIGHUP only, not when they change
+    #[arg(long)]
+    no_watch: bool,
     /// How log lines look
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Json)]
     log_format: LogFormat,
@@ -94,19 +99,22 @@ impl Serve {
             .build()
             .context("cannot start a runtime")?;
         let outcome = runtime.block_on(async {
-            let Some((mut prepared, loaded)) = self.prepare()? else { return Ok(crate::cli::INVALID) };
+            let Some((mut prepared, files)) = self.prepare()? else { return Ok(crate::cli::INVALID) };
             let mut hangups = signal(SignalKind::hangup()).context("cannot listen for signals")?;
             let audit = prepared.audit.clone();
-            let load = reader(self.config.clone(), loaded, prepared.engine.snapshot().audit.clone());
-            let mut reload = Reload::start(Arc::clone(&prepared.engine), load, clock::now)?;
-            let reloads = tokio::spawn(async move {
+            let reload = Reload::start(Arc::clone(&prepared.engine), files, clock::now)?;
+            let (desk, reloads) = ReloadDesk::new(reload);
+            let desk = tokio::spawn(desk.run((!self.no_watch).then(Watch::start)));
+            let hangups = tokio::spawn(async move {
                 while hangups.recv().await.is_some() {
                     info!(signal = "SIGHUP", "reloading");
                     audit.as_ref().inspect(|audit| audit.reopen());
-                    reload.reload().await;
+                    if let Err(busy) = reloads.ask().await {
+                        warn!(error = %busy, "not reloaded");
+                    }
                 }
             });
-            let _stop_with_us = tokio_util::task::AbortOnDropHandle::new(reloads);
+            let _stop_with_us = [desk, hangups].map(tokio_util::task::AbortOnDropHandle::new);
             let listen = &mut prepared.listen;
             listen.grpc = self.listen_grpc.or(listen.grpc.take());
             listen.http = self.listen_http.or(listen.http.take());
@@ -121,8 +129,10 @@ impl Serve {
     }
 
     /// Read the policy and build what it says. `None` when it is bad, which has been reported then.
-    fn prepare(&self) -> anyhow::Result<Option<(Prepared<Engine>, Vec<SourceFile>)>> {
-        let Some(policy) = LoadedPolicy::load(&self.config, &Machine, false) else { return Ok(None) };
+    fn prepare(&self) -> anyhow::Result<Option<(Prepared<Engine>, PolicyFiles)>> {
+        let recorder = Recorder::new(&Machine);
+        let Some(policy) = LoadedPolicy::load(&self.config, &recorder, false) else { return Ok(None) };
+        let inputs = recorder.finish();
         warn_of(policy.warnings.problems());
         let snapshot = Arc::new(policy.snapshot);
         let telemetry = Arc::new(Telemetry::new()?);
@@ -139,29 +149,8 @@ impl Serve {
             telemetry,
             audit,
         };
-        Ok(Some((prepared, policy.loaded.files)))
-    }
-}
-
-/// Reads the policy again. A file that looks half-written beside the one in force is bad; so the text of that one is
-/// kept, and nothing else of what it was read into.
-fn reader(
-    path: PathBuf,
-    mut in_force: Vec<SourceFile>,
-    audit: Option<AuditSettings>,
-) -> impl FnMut() -> Result<Snapshot, Problems> {
-    move || {
-        let policy = LoadedPolicy::read(&path, &Machine).map_err(Report::into_problems)?;
-        let incomplete = policy.loaded.check_complete(&in_force);
-        if incomplete.has_errors() {
-            return Err(policy.loaded.report(incomplete).into_problems());
-        }
-        warn_of(policy.warnings.problems());
-        if policy.snapshot.audit != audit {
-            warn!("the audit log is kept as it was until a restart");
-        }
-        in_force = policy.loaded.files;
-        Ok(policy.snapshot)
+        let settings = prepared.engine.snapshot().audit.clone();
+        Ok(Some((prepared, PolicyFiles::new(self.config.clone(), policy.loaded, inputs, settings))))
     }
 }
 

@@ -1,6 +1,8 @@
 //! From a path to a policy. The only reader of files and of the environment.
 
+mod complete;
 mod draft;
+mod inputs;
 mod merge;
 mod surroundings;
 mod world;
@@ -27,7 +29,10 @@ use crate::model::problem::Problems;
 use crate::model::problem::Severity;
 use crate::model::secret::Secret;
 
+pub use crate::config::load::complete::check_files;
 pub use crate::config::load::draft::Draft;
+pub use crate::config::load::inputs::Inputs;
+pub use crate::config::load::inputs::Recorder;
 pub use crate::config::load::surroundings::Surroundings;
 pub use crate::config::load::world::Machine;
 pub use crate::config::load::world::Pretend;
@@ -128,6 +133,11 @@ impl Loaded {
         Surroundings::new(self.folder.clone(), world)
     }
 
+    /// A path that the policy names; relative ones start from its folder.
+    pub fn path(&self, named: &str) -> PathBuf {
+        self.folder.join(named)
+    }
+
     /// Problems found later, ready to be shown with the text they are about. Warnings of the load join them.
     pub fn report(&self, mut problems: Problems) -> Report {
         problems.0.extend(self.warnings.0.iter().cloned());
@@ -162,16 +172,19 @@ fn find(path: &Path, world: &dyn World) -> Result<(PathBuf, Vec<PathBuf>), Probl
         }
         Err(error) => return Err(Problem::error(None, "", unreadable("policy", path, &error, MAX_FILE))),
     };
-    paths.retain(|path| {
-        let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
-        !hidden && path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
-    });
+    paths.retain(|path| is_policy_file(path));
     paths.sort_by(|a, b| a.file_name().cmp(&b.file_name()));
     if paths.is_empty() {
         let message = format!("the folder `{}` holds no `*.yaml` file", path.display());
         return Err(Problem::error(None, "", message));
     }
     Ok((path.to_owned(), paths))
+}
+
+/// Is this a file that a folder's policy is read from?
+fn is_policy_file(path: &Path) -> bool {
+    let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+    !hidden && path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
 }
 
 fn read_text(path: &Path, world: &dyn World) -> Result<SourceFile, Problem> {

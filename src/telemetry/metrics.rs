@@ -3,6 +3,7 @@
 mod audit;
 pub(super) mod introspection;
 mod keys;
+mod reload;
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -27,10 +28,12 @@ use crate::model::dialect::Dialect;
 use crate::model::key_status::KeyStatus;
 use crate::model::key_use::KeyUse;
 use crate::model::record::Record;
+use crate::model::reload::ReloadResult;
 use crate::telemetry::clock;
 use crate::telemetry::key_uses::KeyUses;
 pub use crate::telemetry::metrics::audit::AuditMetrics;
 use crate::telemetry::metrics::keys::KeyMetrics;
+use crate::telemetry::metrics::reload::ReloadMetrics;
 use crate::telemetry::tally;
 
 /// Upper bounds in seconds: a cached decision takes microseconds, a key fetch up to a second.
@@ -55,8 +58,7 @@ pub struct Metrics {
     connections_refused: IntCounterVec,
     keys: KeyMetrics,
     audit: AuditMetrics,
-    reloads: IntCounterVec,
-    last_reload: IntGauge,
+    reloads: ReloadMetrics,
     key_uses: KeyUses,
     insecure: IntGaugeVec,
     started: Timestamp,
@@ -127,14 +129,7 @@ impl Metrics {
             )?,
             keys: KeyMetrics::new(&registry)?,
             audit: AuditMetrics::new(&registry)?,
-            reloads: counters(&registry, "postern_reloads_total", "Policy reloads", &["outcome"])?,
-            last_reload: keep(
-                &registry,
-                IntGauge::new(
-                    "postern_config_last_reload_successful",
-                    "1 when the policy that was last read is in force, 0 when it was bad and an older one is",
-                )?,
-            )?,
+            reloads: ReloadMetrics::new(&registry)?,
             key_uses: KeyUses::new(&registry)?,
             insecure: gauges(
                 &registry,
@@ -177,15 +172,14 @@ impl Metrics {
         self.audit.clone()
     }
 
-    /// The policy was exchanged, or a bad one was turned away and the old one kept.
-    pub fn reloaded(&self, accepted: bool) {
-        inc(&self.reloads, &[if accepted { "accepted" } else { "refused" }]);
-        self.last_reload.set(i64::from(accepted));
+    /// How a reload ended; `generation` and `policy` are then in force.
+    pub fn reloaded(&self, result: ReloadResult, generation: u64, policy: &str) {
+        self.reloads.ended(result, clock::now(), generation, policy);
     }
 
     /// The policy that was read first is in force.
-    pub fn in_force(&self) {
-        self.last_reload.set(1);
+    pub fn in_force(&self, generation: u64, policy: &str) {
+        self.reloads.in_force(clock::now(), generation, policy);
     }
 
     /// When API keys were last used: these, and only these, are shown.

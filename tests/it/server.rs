@@ -7,3 +7,4 @@ mod http;
 mod listener;
 mod overload;
 mod reload;
+mod watch;

@@ -110,7 +110,7 @@ impl New {
         let end = expires.map_or("never ends".to_owned(), |end| format!("ends at {end}"));
         print::err(&format!(
             "The key `{}` acts for {} and {end}. It is shown this once; `{}` holds its hash.\n\
-             A running server takes it after a reload (SIGHUP).\n",
+             A running server takes it when it sees the file change, or on SIGHUP.\n",
             self.id,
             self.owner,
             path.display()

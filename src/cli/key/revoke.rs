@@ -31,7 +31,10 @@ impl Revoke {
         if self.json {
             print::out(&format!("{:#}\n", json!({"revoked": self.id})));
         }
-        print::err(&format!("The key `{}` is gone. A running server refuses it after a reload (SIGHUP).\n", self.id));
+        print::err(&format!(
+            "The key `{}` is gone. A running server refuses it when it sees the file change, or on SIGHUP.\n",
+            self.id
+        ));
         Ok(0)
     }
 }

@@ -11,6 +11,8 @@ use postern::config::load::Pretend;
 use postern::engine::Engine;
 use postern::model::problem::Problem;
 use postern::model::problem::Problems;
+use postern::model::reload::ReloadResult;
+use postern::server::reload::Cause;
 use postern::server::reload::Reload;
 use postern::snapshot::Snapshot;
 use postern::telemetry::Telemetry;
@@ -49,17 +51,17 @@ async fn a_good_policy_takes_the_place_and_a_bad_one_does_not() {
         assert!(metrics.lines().any(|shown| shown == line), "{line}\n{metrics}");
     };
     shown("postern_config_last_reload_successful 1");
-    assert!(!reload.reload().await);
+    assert_eq!(reload.reload(Cause::Asked).await, Some(ReloadResult::Refused));
     assert_eq!(engine.snapshot().digest, first);
     shown("postern_config_last_reload_successful 0");
-    assert!(reload.reload().await);
+    assert_eq!(reload.reload(Cause::Asked).await, Some(ReloadResult::Accepted));
     let second = engine.snapshot().digest.clone();
     assert_ne!(second, first);
     shown("postern_config_last_reload_successful 1");
-    assert!(!reload.reload().await);
+    assert_eq!(reload.reload(Cause::Asked).await, Some(ReloadResult::Refused));
     assert_eq!(engine.snapshot().digest, second);
-    shown("postern_reloads_total{outcome=\"accepted\"} 1");
-    shown("postern_reloads_total{outcome=\"refused\"} 2");
+    shown("postern_config_reloads_total{result=\"accepted\"} 1");
+    shown("postern_config_reloads_total{result=\"refused\"} 2");
 }
 
 /// A new policy whose keys are not to be had waits for them, and then comes all the same.
@@ -75,7 +77,7 @@ async fn an_issuer_that_is_down_delays_a_policy_and_does_not_stop_it() {
     let load = move || queue.next().expect("a policy");
     let mut reload = Reload::start(Arc::clone(&engine), load, clock::now).expect("a start");
     let before = tokio::time::Instant::now();
-    assert!(reload.reload().await);
+    assert_eq!(reload.reload(Cause::Asked).await, Some(ReloadResult::Accepted));
     assert!(before.elapsed() >= Duration::from_secs(10), "{:?}", before.elapsed());
     assert_eq!(engine.snapshot().obstacles(clock::now()).len(), 1);
 }
@@ -116,7 +118,7 @@ async fn a_new_policy_takes_over_the_keys_of_an_issuer_that_is_down() {
     }
     answering.join().expect("answered");
     let fetched = engine.snapshot().key_statuses()[0].fetched_at;
-    assert!(reload.reload().await);
+    assert_eq!(reload.reload(Cause::Asked).await, Some(ReloadResult::Accepted));
     assert_eq!(engine.snapshot().obstacles(clock::now()), [""; 0]);
     let status = engine.snapshot().key_statuses().remove(0);
     assert_eq!(
@@ -124,7 +126,7 @@ async fn a_new_policy_takes_over_the_keys_of_an_issuer_that_is_down() {
         (fetched, 1),
         "as old as they are, and newer ones were tried"
     );
-    assert!(reload.reload().await);
+    assert_eq!(reload.reload(Cause::Asked).await, Some(ReloadResult::Accepted));
     assert_eq!(engine.snapshot().obstacles(clock::now()).len(), 1, "keys of other bounds are fetched anew");
 }
 
@@ -149,7 +151,7 @@ impl Served {
         );
         std::fs::write(folder.path().join("policy.yaml"), text).expect("a policy");
         let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
-        command.args(["serve", "-c", "policy.yaml"]).current_dir(folder.path());
+        command.args(["serve", "--no-watch", "-c", "policy.yaml"]).current_dir(folder.path());
         let mut process = Process::start("postern", &mut command, &folder.path().join("log"));
         process.wait_until("/readyz", || page(admin, "/readyz").is_some());
         (Served { folder, process, http, admin }, texts)
@@ -171,7 +173,7 @@ impl Served {
     /// Send SIGHUP, and wait until this many reloads have ended so.
     fn reload(&mut self, outcome: &str, times: u32) {
         self.process.signal(Signal::Hangup);
-        let line = format!("postern_reloads_total{{outcome=\"{outcome}\"}} {times}");
+        let line = format!("postern_config_reloads_total{{result=\"{outcome}\"}} {times}");
         let admin = self.admin;
         self.process.wait_until("a reload", || {
             page(admin, "/metrics").is_some_and(|metrics| metrics.lines().any(|shown| shown == line))
