@@ -73,6 +73,7 @@ fn write(record: &Record<'_>) {
         client.ip = record.client_ip().map(tracing::field::display),
         response.status = record.status,
         policy = &**record.policy,
+        generation = record.generation,
         took_us = record.took.map(|took| u64::try_from(took.as_micros()).unwrap_or(u64::MAX)),
         "request decided"
     );

@@ -62,6 +62,7 @@ pub fn decision(record: &Record<'_>, with_query: bool) -> String {
     line.text("reason", decision.reason.code());
     line.number("status", u64::from(record.status));
     line.text("policy", record.policy);
+    line.number("generation", record.generation);
     if let Some(took) = record.took {
         line.number("duration_us", u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     }
@@ -151,6 +152,7 @@ mod tests {
             }),
             mentioned: Some(mentioned),
             policy,
+            generation: 7,
             took: Some(Duration::from_nanos(41_999)),
             detail: Some("canary of a detail"),
             counts: Counts { spoofed: 2, ..Counts::default() },
@@ -167,7 +169,7 @@ mod tests {
             "client": {"ip": "192.0.2.7", "from": "xff"}, "subject": "u-1", "issuer": "https://sso.test",
             "user": "alice", "source": "people", "groups": ["staff", "ops"],
             "route": {"host": "*.corp.test", "name": "/a/**"}, "rule": "policy.yaml:12", "effect": "allow",
-            "reason": "permitted", "status": 200, "policy": "sha256:00", "duration_us": 41, "counts": {"spoofed": 2},
+            "reason": "permitted", "status": 200, "policy": "sha256:00", "generation": 7, "duration_us": 41, "counts": {"spoofed": 2},
         });
         let body = super::decision(&record(&decision, &mentioned, &policy), false);
         assert_eq!(read(&body), want);
@@ -193,7 +195,7 @@ mod tests {
         };
         let want = json!({
             "kind": "decision", "time": "2027-01-31T12:00:00.123456Z", "id": "00000000000000000000000007",
-            "dialect": "nginx", "effect": "deny", "reason": "message_malformed", "status": 503, "policy": "p",
+            "dialect": "nginx", "effect": "deny", "reason": "message_malformed", "status": 503, "policy": "p", "generation": 7,
         });
         assert_eq!(read(&super::decision(&unread, true)), want);
         for (address, word) in [

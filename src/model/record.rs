@@ -32,6 +32,8 @@ pub struct Record<'r> {
     pub mentioned: Option<&'r HashSet<String>>,
     /// Digest of the policy that decided.
     pub policy: &'r Arc<str>,
+    /// Which policy of this process that was: 1 for that of the start, one more with each reload.
+    pub generation: u64,
     /// From the decoded check to its answer; `None` for a check that was never begun.
     pub took: Option<Duration>,
     /// For the operator: what exactly was wrong. Never sent to the client.

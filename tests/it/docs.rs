@@ -183,6 +183,7 @@ fn audit_lines() -> Vec<serde_json::Value> {
             client: Some(Client { address, from: "dialect" }),
             mentioned: Some(&mentioned),
             policy: &policy,
+            generation: 7,
             took: Some(Duration::ZERO),
             detail: None,
             counts: Counts { ignored_forwarding: 1, dropped_groups: 1, dropped_values: 1, spoofed: 1 },

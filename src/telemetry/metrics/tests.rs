@@ -33,6 +33,7 @@ fn took(metrics: &Metrics, policy: &Arc<str>, route: Option<&Arc<RouteId>>, reas
         client: None,
         mentioned: None,
         policy,
+        generation: 7,
         took,
         detail: None,
         counts: Counts { dropped_groups: 2, ..Counts::default() },
