@@ -35,6 +35,7 @@ use crate::audit::sink::Stdout;
 use crate::audit::tail::Tail;
 use crate::audit::writer::Writer;
 use crate::model::record::Record;
+use crate::model::status::AuditStatus;
 use crate::telemetry::clock;
 use crate::telemetry::metrics::AuditMetrics;
 
@@ -94,6 +95,11 @@ impl Audit {
     /// May nobody pass without a line?
     pub fn is_required(&self) -> bool {
         self.when_full == WhenFull::Refuse
+    }
+
+    /// How it stands.
+    pub fn status(&self) -> AuditStatus {
+        AuditStatus { queued: self.queue.waiting(), failing: self.queue.is_failing(), ..self.metrics.status() }
     }
 
     /// The file may have been moved away: begin it again if it was.

@@ -32,6 +32,7 @@ use crate::model::request::Refusal;
 use crate::model::request::Request;
 use crate::model::response::Response;
 use crate::model::response::Verdict;
+use crate::model::status::AuditStatus;
 use crate::policy::address::AddressRule;
 use crate::policy::denial::Challenge;
 use crate::policy::denial::Refused;
@@ -76,6 +77,11 @@ impl Engine {
     /// From now on decide by this. Requests under way keep what they took.
     pub fn exchange(&self, snapshot: Arc<Snapshot>) {
         self.snapshot.store(snapshot);
+    }
+
+    /// How the audit log stands, if there is one.
+    pub fn audit_status(&self) -> Option<AuditStatus> {
+        self.audit.as_ref().map(|audit| audit.status())
     }
 
     /// Counters and clocks.

@@ -1,5 +1,6 @@
 //! The nouns every room speaks: pure data and the strict parsers that build it. Imports nothing of ours.
 
+pub mod admin;
 pub mod caller;
 pub mod claim_path;
 pub mod client_ip;
@@ -21,3 +22,4 @@ pub mod reload;
 pub mod request;
 pub mod response;
 pub mod secret;
+pub mod status;

@@ -8,6 +8,7 @@
 
 pub mod authorize;
 pub mod bind;
+pub mod control;
 pub mod limits;
 pub mod reload;
 pub mod watch;
@@ -34,6 +35,7 @@ mod threads;
 use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -51,6 +53,7 @@ use crate::server::authorize::Authorize;
 use crate::server::bind::BindError;
 use crate::server::bind::Bound;
 use crate::server::connection::Protocol;
+use crate::server::control::Control;
 use crate::server::lane::Lane;
 use crate::server::limits::Limits;
 use crate::server::slot::Slots;
@@ -63,13 +66,15 @@ pub struct Settings {
     /// Threads that answer checks.
     pub threads: NonZeroUsize,
     pub limits: Limits,
+    /// What the admin pages may do.
+    pub control: Control,
 }
 
 impl Default for Settings {
     /// As many threads as there are processors to run them.
     fn default() -> Settings {
         let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        Settings { threads, limits: Limits::default() }
+        Settings { threads, limits: Limits::default(), control: Control::default() }
     }
 }
 
@@ -109,13 +114,18 @@ impl Server {
         telemetry: Arc<Telemetry>,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
-        let Settings { threads, limits } = settings;
+        let Settings { threads, limits, control } = settings;
+        let listen = self.listen();
         let mut health = Health::start().await;
         let lane = || {
             let (engine, telemetry) = (Arc::clone(&engine), Arc::clone(&telemetry));
             Lane::new(engine, telemetry, health.server.clone(), limits.clone(), threads.get())
         };
-        let crew = Threads::start((0..threads.get()).map(|_| lane()).collect())?;
+        let lanes: Vec<_> = (0..threads.get()).map(|_| lane()).collect();
+        let under_way = lanes.iter().map(Lane::under_way).collect();
+        let crew = Threads::start(lanes)?;
+        // We are not ready before we stop accepting.
+        let stopping = CancellationToken::new();
         let stop = CancellationToken::new();
         // Whatever ends this future, the accept loops and the admin pages end with it.
         let mut loops = JoinSet::new();
@@ -133,15 +143,17 @@ impl Server {
         if let Some(bound) = self.admin {
             let metrics = telemetry.listener("admin");
             let slots = Slots::new(&limits, metrics.clone());
-            let admin = Arc::new(Admin { engine, telemetry, stopping: stop.clone() });
-            // Open to whoever reaches its address: probes and scrapers are no callers, and there is nothing to decide.
+            let (stopping, started) = (stopping.clone(), AtomicBool::new(false));
+            let admin = Arc::new(Admin { engine, telemetry, stopping, control, listen, under_way, started });
+            // Open to whoever reaches its address: probes and scrapers are no callers. `admin` says who may do what.
             let serve = move |arrival| connection::serve_admin(&admin, arrival, &limits);
             pages.spawn(accept(Socket::watch(bound)?, slots, metrics, |_| true, serve, CancellationToken::new()));
         }
 
         shutdown.await;
-        stop.cancel();
+        stopping.cancel();
         health.stop().await;
+        stop.cancel();
         while loops.join_next().await.is_some() {}
         crew.finished().await;
         Ok(())

@@ -3,6 +3,7 @@
 //! Nothing downstream checks again: a [`Snapshot`] cannot hold a bad pattern, a dangling name or a missing key file.
 
 mod access;
+mod admin;
 mod assertion;
 mod audit;
 mod duration;
@@ -42,6 +43,7 @@ use crate::config::load::World;
 use crate::config::nearest;
 use crate::config::report::Report;
 use crate::config::tree;
+use crate::model::admin::AdminRules;
 use crate::model::caller::Callers;
 use crate::model::header::HeaderText;
 use crate::model::introspection_status::IntrospectionStatus;
@@ -91,6 +93,8 @@ pub struct Snapshot {
     pub introspectors: Vec<Arc<Introspector>>,
     pub listen: Listen,
     pub callers: Arc<Callers>,
+    /// Who may do what on the admin listener.
+    pub admin: Arc<AdminRules>,
     /// SHA-256 of the files it was built from.
     pub digest: Arc<str>,
     /// 1 for the one of the start, and one more with each that takes its place.
@@ -264,6 +268,7 @@ struct Parts {
     revocations: Revocations,
     address: AddressRule,
     callers: Callers,
+    admin: AdminRules,
     listen: Listen,
     state_dir: Option<PathBuf>,
     audit: Option<AuditSettings>,
@@ -283,16 +288,28 @@ fn parts(config: &tree::Config, surroundings: &Surroundings<'_>, problems: &mut 
     headers.assertion = assertions.as_ref().map(|assertions| assertions.header().clone());
     let address = listen::address_rule(&config.client_ip, hops, &headers.owned(), problems);
     let (callers, listen) = (listen::callers(config, problems), listen::listen(&config.listen, problems));
+    let admin = admin::rules(&config.admin, surroundings, problems);
     let state_dir = state_dir(config, problems);
     let revocations = revocation::revocations(config.revocation.as_ref(), &names.identities, surroundings, problems);
     let audit = audit::audit(config.audit.as_ref(), surroundings, problems);
-    Parts { names, blocks, headers, assertions, revocations, address, callers, listen, state_dir, audit }
+    Parts { names, blocks, headers, assertions, revocations, address, callers, admin, listen, state_dir, audit }
 }
 
 impl Parts {
     fn assemble(self, config: &tree::Config, digest: &str) -> Snapshot {
-        let Parts { names, blocks, headers, assertions, revocations, address, callers, listen, state_dir, audit } =
-            self;
+        let Parts {
+            names,
+            blocks,
+            headers,
+            assertions,
+            revocations,
+            address,
+            callers,
+            admin,
+            listen,
+            state_dir,
+            audit,
+        } = self;
         let mode = match config.spoof_guard.as_deref().copied().unwrap_or_default() {
             tree::SpoofGuard::Refuse => SpoofMode::Refuse,
             tree::SpoofGuard::Strip => SpoofMode::Strip,
@@ -314,6 +331,7 @@ impl Parts {
             introspectors: names.identities.introspectors(),
             listen,
             callers: Arc::new(callers),
+            admin: Arc::new(admin),
             digest: digest.into(),
             generation: 1,
             insecure: insecure(config, mode),

@@ -76,6 +76,11 @@ impl Queue {
         true
     }
 
+    /// How many lines wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.lock().lines
+    }
+
     /// A line that could not be kept.
     pub(super) fn drop_one(&self) {
         self.dropped.fetch_add(1, Ordering::Relaxed);

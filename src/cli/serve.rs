@@ -30,6 +30,7 @@ use crate::model::problem::Problems;
 use crate::server::Server;
 use crate::server::Settings;
 use crate::server::authorize::Authorize;
+use crate::server::control::Control;
 use crate::server::reload::Reload;
 use crate::server::reload::ReloadDesk;
 use crate::server::watch::Watch;
@@ -49,13 +50,13 @@ pub struct Serve {
     /// Where to answer forward-auth over HTTP, instead of `listen.http`
     #[arg(long, value_name = "ADDRESS")]
     listen_http: Option<ListenAddress>,
-    /// Where to serve /livez, /readyz and /metrics, instead of `listen.admin`
+    /// Where to serve health, status and metrics, instead of `listen.admin`
     #[arg(long, value_name = "ADDRESS")]
     listen_admin: Option<ListenAddress>,
     /// Threads that answer checks [default: one for each processor]
     #[arg(long, value_name = "NUMBER", value_parser = parse_threads)]
     threads: Option<NonZeroUsize>,
-    /// Read files again on SIGHUP only, not when they change
+    /// Read files again when asked to (SIGHUP, POST /reload), not when they change
     #[arg(long)]
     no_watch: bool,
     /// How log lines look
@@ -91,7 +92,7 @@ impl Serve {
             LogFormat::Json => log::LogFormat::Json,
             LogFormat::Pretty => log::LogFormat::Pretty,
         };
-        log::start(format, &self.log_level, print::may_colour())?;
+        let log_level = log::start(format, &self.log_level, print::may_colour())?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(MAIN_THREADS)
             .thread_name("postern-main")
@@ -104,6 +105,11 @@ impl Serve {
             let audit = prepared.audit.clone();
             let reload = Reload::start(Arc::clone(&prepared.engine), files, clock::now)?;
             let (desk, reloads) = ReloadDesk::new(reload);
+            let control = Control {
+                policy_path: self.config.display().to_string(),
+                reloads: Some(reloads.clone()),
+                log_level: Some(log_level),
+            };
             let desk = tokio::spawn(desk.run((!self.no_watch).then(Watch::start)));
             let hangups = tokio::spawn(async move {
                 while hangups.recv().await.is_some() {
@@ -119,8 +125,11 @@ impl Serve {
             listen.grpc = self.listen_grpc.or(listen.grpc.take());
             listen.http = self.listen_http.or(listen.http.take());
             listen.admin = self.listen_admin.or(listen.admin.take());
-            let settings =
-                Settings { threads: self.threads.unwrap_or(Settings::default().threads), ..Settings::default() };
+            let settings = Settings {
+                threads: self.threads.unwrap_or(Settings::default().threads),
+                control,
+                ..Settings::default()
+            };
             serve(prepared, settings).await.map(|()| 0)
         });
         // A lookup that hangs in the system must not keep the process.

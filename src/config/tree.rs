@@ -2,6 +2,7 @@
 //!
 //! Doc comments here become the descriptions in the JSON Schema that `postern check --schema` prints.
 
+mod admin;
 mod api_key;
 mod audit;
 mod basic;
@@ -20,6 +21,7 @@ use crate::config::at::Entries;
 use crate::config::at::OneOrMany;
 use crate::config::at::one_or_many;
 
+pub use admin::Admin;
 pub use api_key::ApiKeys;
 pub use api_key::KeyLine;
 pub use api_key::KeyPlace;
@@ -76,6 +78,9 @@ pub struct Config {
     /// Where we listen.
     #[serde(default)]
     pub listen: Listen,
+    /// Who may do what on the admin listener.
+    #[serde(default)]
+    pub admin: Admin,
     /// Who may ask us: addresses, CIDRs, or `unix`. Default: loopback and unix sockets.
     #[serde(default)]
     pub callers: Option<At<Vec<At<String>>>>,

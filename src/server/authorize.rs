@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::engine::Checked;
 use crate::engine::Engine;
+use crate::model::admin::AdminRules;
 use crate::model::caller::Callers;
 use crate::model::introspection_status::IntrospectionStatus;
 use crate::model::key_status::KeyStatus;
@@ -12,6 +13,7 @@ use crate::model::key_use::KeyUse;
 use crate::model::request::Attributes;
 use crate::model::request::Refusal;
 use crate::model::response::Response;
+use crate::model::status::AuditStatus;
 use crate::telemetry::clock;
 
 /// Answers checks, and says who may ask for them.
@@ -45,6 +47,21 @@ pub trait Authorize: Send + Sync + 'static {
     /// When the API keys were last used.
     fn key_uses(&self) -> Vec<KeyUse> {
         Vec::new()
+    }
+
+    /// Who may do what on the admin listener.
+    fn admin_rules(&self) -> Arc<AdminRules> {
+        Arc::default()
+    }
+
+    /// The `insecure_` switches that are on.
+    fn insecure(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// How the audit log stands, if there is one.
+    fn audit_status(&self) -> Option<AuditStatus> {
+        None
     }
 }
 
@@ -83,5 +100,17 @@ impl Authorize for Engine {
 
     fn key_uses(&self) -> Vec<KeyUse> {
         self.snapshot().key_uses()
+    }
+
+    fn admin_rules(&self) -> Arc<AdminRules> {
+        Arc::clone(&self.snapshot().admin)
+    }
+
+    fn insecure(&self) -> Vec<String> {
+        self.snapshot().insecure.clone()
+    }
+
+    fn audit_status(&self) -> Option<AuditStatus> {
+        Engine::audit_status(self)
     }
 }

@@ -1,7 +1,6 @@
 //! One connection, from its arrival to its end.
 
 use std::convert::Infallible;
-use std::future::ready;
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,6 +19,7 @@ use tracing::debug;
 use crate::server::accept::Arrival;
 use crate::server::accept::Stream;
 use crate::server::admin::Admin;
+use crate::server::admin::Via;
 use crate::server::authorize::Authorize;
 use crate::server::bell::heard;
 use crate::server::grpc;
@@ -137,13 +137,13 @@ impl Watched for UnixStream {
 pub(super) fn serve_admin<A: Authorize>(admin: &Arc<Admin<A>>, arrival: Arrival, limits: &Limits) {
     let Arrival { stream, slot } = arrival;
     let served = match stream {
-        Stream::Tcp(stream) => TcpStream::from_std(stream).map(|io| spawn_admin(admin, io, slot, limits)),
-        Stream::Unix(stream) => UnixStream::from_std(stream).map(|io| spawn_admin(admin, io, slot, limits)),
+        Stream::Tcp(stream) => TcpStream::from_std(stream).map(|io| spawn_admin(admin, Via::Tcp, io, slot, limits)),
+        Stream::Unix(stream) => UnixStream::from_std(stream).map(|io| spawn_admin(admin, Via::Unix, io, slot, limits)),
     };
     log_unwatched(served);
 }
 
-fn spawn_admin<A: Authorize, S>(admin: &Arc<Admin<A>>, stream: S, slot: impl Send + 'static, limits: &Limits)
+fn spawn_admin<A: Authorize, S>(admin: &Arc<Admin<A>>, via: Via, stream: S, slot: impl Send + 'static, limits: &Limits)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -152,7 +152,8 @@ where
     let admin = Arc::clone(admin);
     let service = service_fn(move |request| {
         pace.begin();
-        ready(Ok::<_, Infallible>(admin.answer(&request)))
+        let admin = Arc::clone(&admin);
+        async move { Ok::<_, Infallible>(admin.answer(request, via).await) }
     });
     let connection = protocol::http1().serve_connection(TokioIo::new(paced), service);
     tokio::spawn(async move {

@@ -60,6 +60,11 @@ impl<A> Lane<A> {
         }
     }
 
+    /// How many checks are under way, to be read at any time.
+    pub(super) fn under_way(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.in_flight)
+    }
+
     /// Begin a check, or say why it is turned away: too many are under way.
     pub(super) fn enter(&self) -> Result<Underway, &'static str> {
         let underway = Underway(Arc::clone(&self.in_flight));

@@ -2,6 +2,9 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 
 use tracing::error;
 use tracing::level_filters::LevelFilter;
@@ -25,34 +28,74 @@ pub enum LogError {
     Filter { filter: String, source: tracing_subscriber::filter::ParseError },
     #[error("the log was set up twice")]
     Twice,
+    #[error("the log has ended")]
+    Gone,
 }
 
 /// Start logging. `filter` is a level (`info`) or a list as `info,postern=debug`; libraries keep to `warn`
 /// unless the list names them.
-pub fn start(format: LogFormat, filter: &str, colour: bool) -> Result<(), LogError> {
-    let subscriber = lines(format, filter, colour, io::stderr)?;
+pub fn start(format: LogFormat, filter: &str, colour: bool) -> Result<LogLevel, LogError> {
+    let (subscriber, level) = lines(format, filter, colour, io::stderr)?;
     tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::Twice)?;
     log_panics();
-    Ok(())
+    Ok(level)
 }
 
-/// What writes the lines, to `writer`.
-pub fn lines<W>(format: LogFormat, filter: &str, colour: bool, writer: W) -> Result<Lines, LogError>
+/// What writes the lines, to `writer`, and what sets which.
+pub fn lines<W>(format: LogFormat, filter: &str, colour: bool, writer: W) -> Result<(Lines, LogLevel), LogError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
+    let lines = tracing_subscriber::fmt().with_env_filter(parse(filter)?).with_writer(writer);
+    Ok(match format {
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true).with_current_span(false).with_filter_reloading();
+            let handle = lines.reload_handle();
+            let set = move |filter| handle.reload(filter).map_err(|_| LogError::Gone);
+            (Box::new(lines.finish()), LogLevel::new(filter, set))
+        }
+        LogFormat::Pretty => {
+            let lines = lines.with_ansi(colour).with_filter_reloading();
+            let handle = lines.reload_handle();
+            let set = move |filter| handle.reload(filter).map_err(|_| LogError::Gone);
+            (Box::new(lines.finish()), LogLevel::new(filter, set))
+        }
+    })
+}
+
+/// Which lines are written; to be changed at any time.
+#[derive(Clone)]
+pub struct LogLevel {
+    current: Arc<Mutex<String>>,
+    set: Arc<dyn Fn(EnvFilter) -> Result<(), LogError> + Send + Sync>,
+}
+
+impl LogLevel {
+    fn new(current: &str, set: impl Fn(EnvFilter) -> Result<(), LogError> + Send + Sync + 'static) -> LogLevel {
+        LogLevel { current: Arc::new(Mutex::new(current.to_owned())), set: Arc::new(set) }
+    }
+
+    /// The level or list in force, as it was written.
+    pub fn current(&self) -> String {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on write by this level or list.
+    pub fn set(&self, filter: &str) -> Result<(), LogError> {
+        let parsed = parse(filter)?;
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        (self.set)(parsed)?;
+        filter.clone_into(&mut current);
+        Ok(())
+    }
+}
+
+fn parse(filter: &str) -> Result<EnvFilter, LogError> {
     let directives = match filter.parse::<LevelFilter>() {
         Ok(level) => format!("warn,postern={level}"),
         Err(_) => filter.to_owned(),
     };
-    let filter = EnvFilter::builder()
-        .parse(&directives)
-        .map_err(|source| LogError::Filter { filter: filter.to_owned(), source })?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
-    Ok(match format {
-        LogFormat::Json => Box::new(lines.json().flatten_event(true).with_current_span(false).finish()),
-        LogFormat::Pretty => Box::new(lines.with_ansi(colour).finish()),
-    })
+    EnvFilter::builder().parse(&directives).map_err(|source| LogError::Filter { filter: filter.to_owned(), source })
 }
 
 /// A subscriber of our log events.
@@ -108,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_filter_that_means_nothing_is_refused() {
-        let error = start(LogFormat::Json, "postern=loud", false).expect_err("no such level");
+        let error = start(LogFormat::Json, "postern=loud", false).err().expect("no such level");
         assert_eq!(error.to_string(), "`postern=loud` is not a log level or filter");
     }
 }

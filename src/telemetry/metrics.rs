@@ -200,6 +200,11 @@ impl Metrics {
         ListenerMetrics { name, open: gauge, refused: self.connections_refused.clone() }
     }
 
+    /// When the process started.
+    pub fn started(&self) -> Timestamp {
+        self.started
+    }
+
     pub(super) fn gather(&self, now: Timestamp, keys: &[KeyStatus]) -> String {
         // Two at once could see each other's gauges half filled.
         let _alone = self.gathering.lock().unwrap_or_else(PoisonError::into_inner);
@@ -236,6 +241,11 @@ impl ListenerMetrics {
     /// The listener's name, as the label has it.
     pub fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// Open connections.
+    pub fn open(&self) -> i64 {
+        self.open.as_ref().map(IntGauge::get).unwrap_or_default()
     }
 
     /// A connection was opened.

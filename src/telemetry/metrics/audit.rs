@@ -4,6 +4,7 @@ use prometheus::IntCounter;
 use prometheus::IntGauge;
 use prometheus::Registry;
 
+use crate::model::status::AuditStatus;
 use crate::telemetry::metrics::keep;
 
 /// Counters of the audit log, shared by all who have a copy.
@@ -27,6 +28,12 @@ impl AuditMetrics {
                 IntGauge::new("postern_audit_failing", "1 while the audit log cannot be written")?,
             )?,
         })
+    }
+
+    /// What was counted so far.
+    pub fn status(&self) -> AuditStatus {
+        let (written, dropped, errors) = (self.lines.get(), self.dropped.get(), self.errors.get());
+        AuditStatus { queued: 0, written, dropped, errors, failing: self.failing.get() != 0 }
     }
 
     /// So many lines were written.

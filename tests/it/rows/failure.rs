@@ -418,7 +418,7 @@ fn logged(level: &str, act: impl FnOnce()) -> String {
     LazyLock::force(&SECOND);
     let lines = Written::default();
     let writer = lines.clone();
-    let subscriber = log::lines(LogFormat::Json, level, false, move || writer.clone()).expect("a filter");
+    let (subscriber, _) = log::lines(LogFormat::Json, level, false, move || writer.clone()).expect("a filter");
     tracing::subscriber::with_default(subscriber, || {
         // A test beside this one may have been the first to say something, when nobody listened yet.
         tracing::callsite::rebuild_interest_cache();

@@ -34,6 +34,7 @@ use postern::model::response::Verdict;
 use postern::server::Server;
 use postern::server::Settings;
 use postern::server::authorize::Authorize;
+use postern::server::control::Control;
 use postern::server::limits::Limits;
 use postern::telemetry::Telemetry;
 use prost::Message;
@@ -157,6 +158,7 @@ pub(crate) struct Start {
     pub(crate) limits: Limits,
     pub(crate) callers: Callers,
     pub(crate) listen: Listen,
+    pub(crate) control: Control,
 }
 
 impl Start {
@@ -167,6 +169,7 @@ impl Start {
             limits: Limits { drain: Duration::from_secs(1), ..Limits::default() },
             callers: Callers::default(),
             listen: Listen { grpc: any(), http: any(), admin: any() },
+            control: Control::default(),
         }
     }
 
@@ -192,7 +195,8 @@ impl Start {
         let telemetry = Arc::new(Telemetry::new().expect("telemetry"));
         let server = Server::bind(&self.listen).expect("bind");
         let listen = server.listen();
-        let settings = Settings { threads: NonZeroUsize::new(2).expect("two"), limits: self.limits };
+        let threads = NonZeroUsize::new(2).expect("two");
+        let settings = Settings { threads, limits: self.limits, control: self.control };
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async move {
             let _ = stopped.await;
