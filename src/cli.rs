@@ -1,15 +1,18 @@
 //! The command line: one verb a file, each a function from its arguments to an exit status.
 
+mod admin;
 pub mod ask;
 pub mod audit;
 pub mod check;
 pub mod demo;
 pub mod explain;
+pub mod health;
 pub mod key;
 pub mod load;
 pub mod print;
 pub mod request;
 pub mod serve;
+pub mod status;
 
 use std::process::ExitCode;
 
@@ -42,6 +45,8 @@ enum Verb {
     Check(check::Check),
     Explain(explain::Explain),
     Ask(ask::Ask),
+    Status(status::Status),
+    Health(health::Health),
     Demo(demo::Demo),
     Key(key::Key),
     Audit(audit::Audit),
@@ -54,6 +59,8 @@ pub fn run() -> ExitCode {
         Verb::Check(check) => check.run(),
         Verb::Explain(explain) => explain.run(),
         Verb::Ask(ask) => ask.run(),
+        Verb::Status(status) => status.run(),
+        Verb::Health(health) => health.run(),
         Verb::Demo(demo) => demo.run(),
         Verb::Key(key) => key.run(),
         Verb::Audit(audit) => audit.run(),

@@ -93,7 +93,7 @@ fn sign(claims: &Value) -> String {
 fn every_verb_helps() {
     let mut prompt = Prompt::default();
     prompt.run("help", &["--help"]);
-    for verb in ["serve", "check", "explain", "ask", "demo", "key", "audit"] {
+    for verb in ["serve", "check", "explain", "ask", "status", "health", "demo", "key", "audit"] {
         prompt.run(&format!("help_{verb}"), &[verb, "--help"]);
     }
     prompt.run("help_audit_verify", &["audit", "verify", "--help"]);

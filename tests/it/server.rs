@@ -4,6 +4,7 @@ mod admin;
 mod grpc;
 pub(crate) mod harness;
 mod http;
+mod lever;
 mod listener;
 mod overload;
 mod reload;
