@@ -28,7 +28,13 @@ const LONGEST: usize = 4 * 1024 * 1024;
 #[derive(Args, Debug)]
 pub(super) struct Instance {
     /// Its admin listener: host:port or unix:/path
-    #[arg(long, env = "POSTERN_ADMIN", hide_env_values = true, value_name = "ADDRESS", default_value = "127.0.0.1:9193")]
+    #[arg(
+        long,
+        env = "POSTERN_ADMIN",
+        hide_env_values = true,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:9193"
+    )]
     admin: ListenAddress,
 }
 

@@ -42,6 +42,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const REST: Duration = Duration::from_millis(100);
 /// So many looks are taken before files are said to be never at rest: five seconds.
 const MOST_LOOKS: usize = 50;
+/// So often files are read that change while they are read.
+const MOST_READS: usize = 10;
 /// Requests under way may hold a policy that was replaced for so long; then whoever is last may clear it away.
 const RETIRED_WITHIN: Duration = Duration::from_secs(30);
 /// The most problems of a bad policy that are kept for status pages.
@@ -148,7 +150,7 @@ where
     }
 
     async fn attempt(&mut self, cause: Cause) -> Result<Option<ReloadResult>, Problems> {
-        for _ in 0..MOST_LOOKS {
+        for _ in 0..MOST_READS {
             let look = self.rest().await?;
             let renews = cause == Cause::Asked && self.engine.snapshot().asks_others();
             if look == Look::InForce && !renews {

@@ -6,9 +6,11 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
+use tracing::info;
 
 use crate::model::reload::ReloadResult;
 use crate::model::reload::ReloadStatus;
+use crate::model::reload::WatchMode;
 use crate::server::reload::Cause;
 use crate::server::reload::Origin;
 use crate::server::reload::Reload;
@@ -64,6 +66,11 @@ where
 
     /// Work for ever. Without `watch`, files may change unnoticed.
     pub async fn run(mut self, mut watch: Option<Watch>) {
+        if let Some(watch) = &mut watch {
+            let paths = self.reload.paths();
+            watch.follow(&paths);
+            info!(watch = watch.mode().name(), paths = paths.len(), "changes of the policy's files are noticed");
+        }
         loop {
             if let Some(watch) = &mut watch {
                 watch.follow(&self.reload.paths());
@@ -89,7 +96,7 @@ where
     }
 
     /// One reload for everybody who asked before it began.
-    async fn asked_for(&mut self, first: oneshot::Sender<ReloadResult>, mode: crate::model::reload::WatchMode) {
+    async fn asked_for(&mut self, first: oneshot::Sender<ReloadResult>, mode: WatchMode) {
         let mut waiting = vec![first];
         while let Ok(another) = self.asked.try_recv() {
             waiting.push(another);

@@ -4,6 +4,9 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use postern::cli::load::LoadedPolicy;
@@ -12,8 +15,12 @@ use postern::engine::Engine;
 use postern::model::problem::Problem;
 use postern::model::problem::Problems;
 use postern::model::reload::ReloadResult;
+use postern::server::reload::Busy;
 use postern::server::reload::Cause;
+use postern::server::reload::Look;
+use postern::server::reload::Origin;
 use postern::server::reload::Reload;
+use postern::server::reload::ReloadDesk;
 use postern::snapshot::Snapshot;
 use postern::telemetry::Telemetry;
 use postern::telemetry::clock;
@@ -128,6 +135,150 @@ async fn a_new_policy_takes_over_the_keys_of_an_issuer_that_is_down() {
     );
     assert_eq!(reload.reload(Cause::Asked).await, Some(ReloadResult::Accepted));
     assert_eq!(engine.snapshot().obstacles(clock::now()).len(), 1, "keys of other bounds are fetched anew");
+}
+
+/// Files that do as they are told.
+#[derive(Clone, Default)]
+struct Scripted(Arc<Mutex<Script>>);
+
+#[derive(Default)]
+struct Script {
+    look: Option<Look>,
+    /// How many looks see what the one before them did not.
+    restless: usize,
+    /// How many loads read what no look saw.
+    late: usize,
+    loads: usize,
+    panics: bool,
+    policy: String,
+}
+
+impl Scripted {
+    fn new(look: Look, policy: &str) -> Scripted {
+        let script = Script { look: Some(look), policy: policy.to_owned(), ..Script::default() };
+        Scripted(Arc::new(Mutex::new(script)))
+    }
+
+    fn loads(&self) -> usize {
+        self.script().loads
+    }
+
+    fn script(&self) -> MutexGuard<'_, Script> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Origin for Scripted {
+    fn load(&mut self) -> Result<Snapshot, Problems> {
+        let mut script = self.script();
+        script.loads += 1;
+        assert!(!std::mem::take(&mut script.panics), "a bug");
+        Ok(snapshot(&script.policy))
+    }
+
+    fn look(&mut self) -> Look {
+        self.script().look.expect("a look")
+    }
+
+    fn saw_the_same(&mut self) -> bool {
+        let mut script = self.script();
+        script.restless = script.restless.saturating_sub(1);
+        script.restless == 0
+    }
+
+    fn read_what_was_seen(&mut self) -> bool {
+        let mut script = self.script();
+        let late = script.late > 0;
+        script.late = script.late.saturating_sub(1);
+        !late
+    }
+}
+
+type Now = fn() -> jiff::Timestamp;
+
+fn scripted(look: Look, policy: &str) -> (Scripted, Reload<Scripted, Now>) {
+    let files = Scripted::new(look, policy);
+    let reload = Reload::start(engine(&self::policy("/old")), files.clone(), clock::now as Now);
+    (files, reload.expect("a start"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn f4_files_are_read_when_they_are_at_rest_and_as_they_were_seen() {
+    let (files, mut reload) = scripted(Look::New, &policy("/new"));
+    files.script().restless = 20;
+    files.script().late = 3;
+    assert_eq!(reload.reload(Cause::Noticed).await, Some(ReloadResult::Accepted));
+    assert_eq!(files.loads(), 4, "what changed while it was read is read again");
+    assert_eq!(reload.status().generation, 2);
+    files.script().restless = usize::MAX;
+    assert_eq!(reload.reload(Cause::Asked).await, Some(ReloadResult::Refused));
+    assert_eq!((files.loads(), reload.status().generation), (4, 2), "nothing was read");
+    files.script().restless = 0;
+    files.script().late = usize::MAX;
+    assert_eq!(reload.reload(Cause::Asked).await, Some(ReloadResult::Refused));
+    assert!(files.loads() < 20, "{} loads", files.loads());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_known_is_not_tried_again_unless_somebody_asks() {
+    let (files, mut reload) = scripted(Look::Tried, &policy("/new"));
+    assert_eq!(reload.reload(Cause::Noticed).await, None);
+    assert_eq!(files.loads(), 0);
+    files.script().look = Some(Look::InForce);
+    assert_eq!(reload.reload(Cause::Noticed).await, None);
+    assert_eq!(reload.reload(Cause::Asked).await, Some(ReloadResult::Unchanged));
+    assert_eq!((files.loads(), reload.status().generation), (0, 1));
+    files.script().look = Some(Look::Tried);
+    assert_eq!(reload.reload(Cause::Asked).await, Some(ReloadResult::Accepted));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_that_panics_is_a_bad_one() {
+    let (files, mut reload) = scripted(Look::New, &policy("/new"));
+    files.script().panics = true;
+    assert_eq!(reload.reload(Cause::Noticed).await, Some(ReloadResult::Refused));
+    assert_eq!(reload.reload(Cause::Noticed).await, Some(ReloadResult::Accepted));
+}
+
+/// Whoever withdraws a key at the issuer asks for a reload, though no file has changed.
+#[tokio::test(start_paused = true)]
+async fn an_unchanged_policy_that_is_asked_for_asks_its_issuers_anew() {
+    let source = "identity: {people: {jwt: {issuer: 'https://sso.test', audience: app, jwks_url: 'http://127.0.0.1:9/keys',\
+                  insecure_http: true, key_hosts: 127.0.0.1}}}\n";
+    let files = Scripted::new(Look::InForce, source);
+    let engine = engine(source);
+    let now = clock::now as Now;
+    let mut reload = Reload::start(Arc::clone(&engine), files.clone(), now).expect("a start");
+    let before = engine.snapshot();
+    assert_eq!(reload.reload(Cause::Noticed).await, None);
+    assert_eq!(reload.reload(Cause::Asked).await, Some(ReloadResult::Unchanged));
+    let after = engine.snapshot();
+    assert!(!Arc::ptr_eq(&before, &after), "keys of its own");
+    assert_eq!((files.loads(), after.generation), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn everybody_who_asks_meanwhile_shares_the_next_reload() {
+    let (files, reload) = scripted(Look::New, &policy("/new"));
+    let (desk, reloads) = ReloadDesk::new(reload);
+    let asked: Vec<_> = (0..20)
+        .map(|_| {
+            let reloads = reloads.clone();
+            tokio::spawn(async move { reloads.ask().await })
+        })
+        .collect();
+    // All have asked before the desk opens.
+    tokio::task::yield_now().await;
+    let desk = tokio::spawn(desk.run(None));
+    let mut answers = Vec::new();
+    for asked in asked {
+        answers.push(asked.await.expect("an answer"));
+    }
+    let accepted = answers.iter().filter(|answer| **answer == Ok(ReloadResult::Accepted)).count();
+    let busy = answers.iter().filter(|answer| **answer == Err(Busy)).count();
+    assert_eq!((accepted, busy, files.loads()), (16, 4, 1));
+    assert_eq!(reloads.status().generation, 2);
+    desk.abort();
 }
 
 /// A running `postern serve` with a key file beside its policy.
