@@ -31,6 +31,7 @@ mod slot;
 mod store;
 mod task;
 mod threads;
+mod tls;
 
 use std::io;
 use std::num::NonZeroUsize;

@@ -15,6 +15,7 @@ mod network;
 mod overlap;
 mod revocation;
 mod role;
+pub mod tls;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -66,6 +67,7 @@ use crate::policy::host::HostPattern;
 use crate::policy::host::HostTable;
 use crate::policy::spoof::SpoofGuard;
 use crate::policy::spoof::SpoofMode;
+use crate::snapshot::tls::Tls;
 use crate::storage::Folder;
 use crate::storage::Storage;
 
@@ -92,6 +94,8 @@ pub struct Snapshot {
     /// Who asks providers about opaque tokens; the calls are made in the background.
     pub introspectors: Vec<Arc<Introspector>>,
     pub listen: Listen,
+    /// How new connections of proxies are encrypted.
+    pub tls: Tls,
     pub callers: Arc<Callers>,
     /// Who may do what on the admin listener.
     pub admin: Arc<AdminRules>,
@@ -270,6 +274,7 @@ struct Parts {
     callers: Callers,
     admin: AdminRules,
     listen: Listen,
+    tls: Tls,
     state_dir: Option<PathBuf>,
     audit: Option<AuditSettings>,
 }
@@ -289,10 +294,11 @@ fn parts(config: &tree::Config, surroundings: &Surroundings<'_>, problems: &mut 
     let address = listen::address_rule(&config.client_ip, hops, &headers.owned(), problems);
     let (callers, listen) = (listen::callers(config, problems), listen::listen(&config.listen, problems));
     let admin = admin::rules(&config.admin, surroundings, problems);
+    let tls = tls::tls(config.listen.tls.as_ref(), &listen, surroundings, problems);
     let state_dir = state_dir(config, problems);
     let revocations = revocation::revocations(config.revocation.as_ref(), &names.identities, surroundings, problems);
     let audit = audit::audit(config.audit.as_ref(), surroundings, problems);
-    Parts { names, blocks, headers, assertions, revocations, address, callers, admin, listen, state_dir, audit }
+    Parts { names, blocks, headers, assertions, revocations, address, callers, admin, listen, tls, state_dir, audit }
 }
 
 impl Parts {
@@ -307,6 +313,7 @@ impl Parts {
             callers,
             admin,
             listen,
+            tls,
             state_dir,
             audit,
         } = self;
@@ -330,6 +337,7 @@ impl Parts {
             audit,
             introspectors: names.identities.introspectors(),
             listen,
+            tls,
             callers: Arc::new(callers),
             admin: Arc::new(admin),
             digest: digest.into(),

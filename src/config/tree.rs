@@ -11,6 +11,7 @@ mod claims;
 mod header;
 mod identity;
 mod introspection;
+mod listen;
 mod revocation;
 
 use schemars::JsonSchema;
@@ -66,6 +67,9 @@ pub use introspection::Introspection;
 pub use introspection::IntrospectionCache;
 pub use introspection::IntrospectionClient;
 pub use introspection::Userinfo;
+pub use listen::Listen;
+pub use listen::ListenTls;
+pub use listen::TlsListener;
 pub use revocation::Revocation;
 pub use revocation::RevokedLine;
 
@@ -117,21 +121,6 @@ pub struct Config {
     /// Host blocks by host name: `wiki.corp.test`, `wiki.corp.test:8443`, `*.corp.test` (one label), `**.corp.test`.
     #[serde(default)]
     pub hosts: Entries<At<HostBlock>>,
-}
-
-/// Listening addresses: `host:port`, or `unix:/path/to.sock`.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Listen {
-    /// Envoy's gRPC `ext_authz`. Default: `127.0.0.1:9191`.
-    #[serde(default)]
-    pub grpc: Option<At<String>>,
-    /// HTTP forward-auth for Caddy, nginx, Traefik, HAProxy and Envoy's HTTP service. Default: `127.0.0.1:9192`.
-    #[serde(default)]
-    pub http: Option<At<String>>,
-    /// Health and metrics. Default: `127.0.0.1:9193`.
-    #[serde(default)]
-    pub admin: Option<At<String>>,
 }
 
 /// How the client's address is found.

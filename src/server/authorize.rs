@@ -14,6 +14,7 @@ use crate::model::request::Attributes;
 use crate::model::request::Refusal;
 use crate::model::response::Response;
 use crate::model::status::AuditStatus;
+use crate::snapshot::tls::Tls;
 use crate::telemetry::clock;
 
 /// Answers checks, and says who may ask for them.
@@ -31,6 +32,9 @@ pub trait Authorize: Send + Sync + 'static {
 
     /// Who may ask. Read for every connection, so that a reload takes effect at once.
     fn callers(&self) -> Arc<Callers>;
+
+    /// How connections that begin now are encrypted.
+    fn tls(&self) -> Tls;
 
     /// What keeps us from being ready, in words for an operator; empty when nothing does.
     fn obstacles(&self) -> Vec<String>;
@@ -80,6 +84,10 @@ impl Authorize for Engine {
 
     fn callers(&self) -> Arc<Callers> {
         Arc::clone(&self.snapshot().callers)
+    }
+
+    fn tls(&self) -> Tls {
+        self.snapshot().tls.clone()
     }
 
     fn obstacles(&self) -> Vec<String> {

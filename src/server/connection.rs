@@ -9,6 +9,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::Watcher;
+use rustls::ServerConfig;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
@@ -28,8 +29,11 @@ use crate::server::lane::Lane;
 use crate::server::limits::Limits;
 use crate::server::paced::Paced;
 use crate::server::protocol;
+use crate::server::slot::Slot;
 use crate::server::store::Store;
 use crate::server::task::Timed;
+use crate::server::tls;
+use crate::telemetry::metrics::Refused;
 
 /// What is spoken on the connections of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,37 +62,65 @@ impl<A: Authorize> Server<A> {
     pub(super) fn serve(self: &Arc<Self>, protocol: Protocol, arrival: Arrival, watcher: Watcher) {
         let Arrival { stream, slot } = arrival;
         let served = match stream {
-            Stream::Tcp(stream) => TcpStream::from_std(stream).map(|io| self.await_octets(protocol, io, slot, watcher)),
+            Stream::Tcp(stream) => {
+                TcpStream::from_std(stream).map(|io| self.await_octets(protocol, io, self.tls(protocol), slot, watcher))
+            }
             Stream::Unix(stream) => {
-                UnixStream::from_std(stream).map(|io| self.await_octets(protocol, io, slot, watcher))
+                UnixStream::from_std(stream).map(|io| self.await_octets(protocol, io, None, slot, watcher))
             }
         };
         log_unwatched(served);
     }
 
+    /// How a connection that begins now is encrypted.
+    fn tls(&self, protocol: Protocol) -> Option<Arc<ServerConfig>> {
+        let tls = self.lane.engine.tls();
+        match protocol {
+            Protocol::Grpc => tls.grpc,
+            Protocol::Http => tls.http,
+        }
+    }
+
     /// Until a peer says something it gets none of hyper's buffers: it may never.
-    fn await_octets<S>(self: &Arc<Self>, protocol: Protocol, stream: S, slot: impl Send + 'static, watcher: Watcher)
-    where
+    fn await_octets<S>(
+        self: &Arc<Self>,
+        protocol: Protocol,
+        stream: S,
+        tls: Option<Arc<ServerConfig>>,
+        slot: Slot,
+        watcher: Watcher,
+    ) where
         S: Watched + AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static,
     {
         let server = Arc::clone(self);
         tokio::spawn(async move {
-            tokio::select! {
+            let heard = tokio::select! {
                 (ready, heard) = heard(stream.readable()) => match ready {
-                    Ok(()) => server.spawn(protocol, stream, heard, slot, watcher),
-                    Err(error) => log_unwatched(Err(error)),
+                    Ok(()) => heard,
+                    Err(error) => return log_unwatched(Err(error)),
+                },
+                () = server.draining.cancelled() => return,
+                () = tokio::time::sleep(server.lane.limits.idle) => return,
+            };
+            let Some(tls) = tls else { return server.spawn(protocol, stream, Some(heard), slot, watcher) };
+            tokio::select! {
+                shaken = tls::shake_hands(tls, stream, server.lane.limits.head) => match shaken {
+                    Ok(stream) => server.spawn(protocol, stream, None, slot, watcher),
+                    Err(error) => {
+                        slot.refused(Refused::Handshake);
+                        debug!(protocol = ?protocol, error = %error, "no TLS connection");
+                    }
                 },
                 () = server.draining.cancelled() => {}
-                () = tokio::time::sleep(server.lane.limits.idle) => {}
             }
         });
     }
 
-    fn spawn<S>(&self, protocol: Protocol, stream: S, arrived: Instant, slot: impl Send + 'static, watcher: Watcher)
+    fn spawn<S>(&self, protocol: Protocol, stream: S, arrived: Option<Instant>, slot: Slot, watcher: Watcher)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let paced = Paced::new(stream, &self.lane.limits, self.lane.unfinished.place(), Some(arrived));
+        let paced = Paced::new(stream, &self.lane.limits, self.lane.unfinished.place(), arrived);
         let pace = paced.pace();
         let lane = Arc::clone(&self.lane);
         match protocol {

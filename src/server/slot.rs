@@ -75,6 +75,13 @@ impl Slot {
     }
 }
 
+impl Slot {
+    /// The connection is not served after all.
+    pub(super) fn refused(&self, cause: Refused) {
+        self.slots.metrics.refused(cause);
+    }
+}
+
 impl Drop for Slot {
     fn drop(&mut self) {
         if let Some(count) = &self.also {

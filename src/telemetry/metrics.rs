@@ -279,6 +279,8 @@ pub enum Refused {
     PeerLimit,
     /// The system could not hand it over: no file descriptors, no memory.
     System,
+    /// The TLS handshake failed: no TLS, no certificate that we take, or not in time.
+    Handshake,
 }
 
 impl Refused {
@@ -289,6 +291,7 @@ impl Refused {
             Refused::Limit => "limit",
             Refused::PeerLimit => "peer_limit",
             Refused::System => "system",
+            Refused::Handshake => "handshake",
         }
     }
 }

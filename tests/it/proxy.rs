@@ -15,6 +15,7 @@
 //! | [`certificates`] | clients with certificates, and with those of others |
 //! | [`pod`] | the sidecar manifest carries what is tested here |
 //! | [`direct`] | a client that asks Postern by itself |
+//! | [`link`] | proxies that ask over mutual TLS, with the right certificate and with another |
 //! | [`outage`] | the same proxies when Postern is dead, silent or at a loss |
 
 pub(crate) mod asked;
@@ -24,6 +25,7 @@ pub(crate) mod client;
 mod direct;
 pub(crate) mod edge;
 pub(crate) mod judged;
+mod link;
 mod outage;
 pub(crate) mod parts;
 pub(crate) mod people;

@@ -8,4 +8,5 @@ mod lever;
 mod listener;
 mod overload;
 mod reload;
+mod tls;
 mod watch;

@@ -36,6 +36,7 @@ use postern::server::Settings;
 use postern::server::authorize::Authorize;
 use postern::server::control::Control;
 use postern::server::limits::Limits;
+use postern::snapshot::tls::Tls;
 use postern::telemetry::Telemetry;
 use prost::Message;
 use tokio::io::AsyncReadExt;
@@ -68,10 +69,16 @@ pub(crate) struct Scripted {
     callers: Arc<Callers>,
     obstacles: Mutex<Vec<String>>,
     refused: Mutex<Vec<Reason>>,
+    tls: Mutex<Tls>,
     asked: watch::Sender<usize>,
 }
 
 impl Scripted {
+    /// From now on connections are encrypted so.
+    pub(crate) fn set_tls(&self, tls: Tls) {
+        *self.tls.lock().expect("tls") = tls;
+    }
+
     pub(crate) fn refused(&self) -> Vec<Reason> {
         self.refused.lock().expect("refused").clone()
     }
@@ -116,6 +123,10 @@ impl Authorize for Scripted {
 
     fn callers(&self) -> Arc<Callers> {
         Arc::clone(&self.callers)
+    }
+
+    fn tls(&self) -> Tls {
+        self.tls.lock().expect("tls").clone()
     }
 
     fn obstacles(&self) -> Vec<String> {
@@ -190,6 +201,7 @@ impl Start {
             callers: Arc::new(self.callers),
             obstacles: Mutex::default(),
             refused: Mutex::default(),
+            tls: Mutex::default(),
             asked: watch::Sender::default(),
         });
         let telemetry = Arc::new(Telemetry::new().expect("telemetry"));
@@ -312,7 +324,14 @@ pub(crate) fn good_check() -> Vec<u8> {
 
 /// An HTTP/2 connection to the gRPC listener.
 pub(crate) async fn connect(address: SocketAddr) -> hyper::client::conn::http2::SendRequest<Full<Bytes>> {
-    let stream = TcpStream::connect(address).await.expect("connect");
+    connect_over(TcpStream::connect(address).await.expect("connect")).await
+}
+
+/// The same over a stream that is there.
+pub(crate) async fn connect_over<S>(stream: S) -> hyper::client::conn::http2::SendRequest<Full<Bytes>>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
     let (sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("handshake");
     tokio::spawn(connection);
