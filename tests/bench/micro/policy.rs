@@ -24,7 +24,7 @@ pub(crate) struct Size {
     /// Routes of all hosts together: `/api/team-N/**` for the group `team-N`.
     pub(crate) routes: usize,
     pub(crate) hosts: usize,
-    /// Verified tokens remembered at most.
+    /// Verified tokens remembered at most; 0: none.
     pub(crate) tokens: usize,
 }
 

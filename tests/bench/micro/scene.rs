@@ -97,7 +97,7 @@ impl Scene {
         }))
     }
 
-    /// A token that was verified before, looked up again.
+    /// A token looked up again, or verified again where the policy remembers none.
     pub(crate) fn token(&self) -> Result<Work> {
         let (snapshot, mut requests) = (self.snapshot.clone(), self.requests()?);
         let ask = move |snapshot: &Snapshot, request: &Request<'static>| {
