@@ -37,7 +37,7 @@ fn j7_doubles_are_refused_at_every_level_escapes_included() {
         assert!(read(text).is_err_and(|error| error.contains("stands twice")), "{text}");
     }
     let error = read(r#"{"a":1, "a":2}"#);
-    assert_eq!(error, Err("is not sound JSON: the member \"a\" stands twice at octet 12".to_owned()));
+    assert_eq!(error, Err("is not sound JSON: the member \"a\" stands twice at octet 14".to_owned()));
 }
 
 #[test]

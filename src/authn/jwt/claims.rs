@@ -111,16 +111,19 @@ fn judge_party(members: &Map<String, Value>, audiences: usize, settings: &JwtSet
 /// One text, or a flat list of texts, holding one of ours exactly. Gives their number.
 pub(in crate::authn) fn judge_audience(members: &Map<String, Value>, audience: &[String]) -> Result<usize, TokenError> {
     let ours = |text: &str| audience.iter().any(|ours| ours == text);
-    let named: Vec<&str> = match members.get("aud") {
+    let (is_ours, named) = match members.get("aud") {
         None => return Err(TokenError::NoAudience),
-        Some(Value::String(text)) => vec![text],
+        Some(Value::String(text)) => (ours(text), 1),
         Some(Value::Array(list)) => {
-            let texts: Option<_> = list.iter().map(Value::as_str).collect();
-            texts.ok_or_else(|| TokenError::ClaimType("aud".into()))?
+            let mut is_ours = false;
+            for element in list {
+                is_ours |= ours(element.as_str().ok_or_else(|| TokenError::ClaimType("aud".into()))?);
+            }
+            (is_ours, list.len())
         }
         Some(_) => return Err(TokenError::ClaimType("aud".into())),
     };
-    if named.iter().copied().any(ours) { Ok(named.len()) } else { Err(TokenError::OtherAudience) }
+    if is_ours { Ok(named) } else { Err(TokenError::OtherAudience) }
 }
 
 /// A NumericDate (RFC 7519 §2), brought to whole seconds by `round`.

@@ -67,11 +67,11 @@ impl TokenKind {
 }
 
 fn stated(claims: &Map<String, Value>) -> Stated {
-    let said: Vec<String> = ["typ", "token_use", "token_type"]
-        .into_iter()
-        .filter_map(|name| claims.get(name)?.as_str().map(str::to_ascii_lowercase))
-        .collect();
-    let any = |words: &[&str]| said.iter().any(|said| words.contains(&said.as_str()));
+    let said = ["typ", "token_use", "token_type"].map(|name| claims.get(name).and_then(Value::as_str));
+    let any = |words: &[&str]| {
+        let is_one = |said: &str| words.iter().any(|word| said.eq_ignore_ascii_case(word));
+        said.into_iter().flatten().any(is_one)
+    };
     let other = [
         "refresh",
         "refresh_token",

@@ -32,10 +32,12 @@ impl<'t> Unverified<'t> {
         }
         let (signed, signature) = text.rsplit_once('.').ok_or(TokenError::NotThreeParts)?;
         let (header, payload) = signed.split_once('.').ok_or(TokenError::NotThreeParts)?;
-        if payload.contains('.') || header.is_empty() || payload.is_empty() {
+        if header.is_empty() || payload.is_empty() {
             return Err(TokenError::NotThreeParts);
         }
-        let payload = octets("payload", payload)?;
+        // More dots than two are in here, and no dot is base64url.
+        let more = |error| if payload.contains('.') { TokenError::NotThreeParts } else { error };
+        let payload = octets("payload", payload).map_err(more)?;
         let claims = json::parse_object(&payload).map_err(|error| TokenError::Json { part: "payload", error })?;
         Ok(Unverified { text, signed, header, signature, claims })
     }

@@ -104,7 +104,9 @@ impl GroupClaim {
                 None => Some(Cow::Borrowed(&*group)),
             };
             let Some(renamed) = renamed.filter(|renamed| !renamed.is_empty()) else { continue };
-            let mut name = format!("{}{renamed}", self.prefix);
+            let mut name = String::with_capacity(self.prefix.len() + renamed.len());
+            name.push_str(&self.prefix);
+            name.push_str(&renamed);
             if self.lower_case {
                 // The prefix is the operator's own, and stays as written.
                 name.truncate(self.prefix.len());
