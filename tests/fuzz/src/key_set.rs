@@ -1,9 +1,10 @@
-//! Key set documents and PEM files: read or refused, and no key of a document verifies what it did not sign.
+//! Key set documents and PEM files: read or refused, and no key of a document verifies what it did not sign. Whether a
+//! document is JSON that we take, a second reader judges, too: tokens and answers of providers go through the same one.
 
-use postern::authn::jwks::{KeySet, Keys};
+use postern::authn::jwks::{KeySet, KeySetError, Keys};
 use postern::authn::jwt::{Algorithm, JwtSettings, JwtSource};
 
-use super::world;
+use super::{strict, world};
 
 pub fn run(input: &[u8]) {
     if let Ok(text) = std::str::from_utf8(input)
@@ -11,7 +12,9 @@ pub fn run(input: &[u8]) {
     {
         assert!(!set.keys().is_empty());
     }
-    let Ok(set) = KeySet::parse(input) else { return };
+    let read = KeySet::parse(input);
+    assert_eq!(!matches!(read, Err(KeySetError::Json(_))), strict::is_object(input));
+    let Ok(set) = read else { return };
     for key in set.keys() {
         assert!(key.algorithms().all(|algorithm| !algorithm.is_symmetric()), "a public document with a secret");
         assert!(key.kid().is_none_or(|kid| kid.len() <= 256));

@@ -6,6 +6,7 @@
 pub mod asked;
 pub mod backend;
 pub mod oracle;
+pub mod strict;
 pub mod world;
 
 pub mod address;
