@@ -11,7 +11,12 @@ pub(super) const DECISION: HeaderName = HeaderName::from_static("x-postern-decis
 
 /// The identity headers of an allow. Proxies delete those on their list that are not here.
 pub(super) fn identity(allow: &Allow) -> HeaderMap {
-    allow.headers.set().iter().map(|(name, text)| (name.clone(), HeaderValue::from(text.clone()))).collect()
+    // The decision, the length, and a list of what to remove may follow.
+    let mut headers = HeaderMap::with_capacity(allow.headers.set().len() + 3);
+    for (name, text) in allow.headers.set() {
+        headers.append(name.clone(), HeaderValue::from(text));
+    }
+    headers
 }
 
 /// The status of a denial; one that a proxy could take for an allow, or not at all, becomes 503.

@@ -50,7 +50,7 @@ pub fn encode(dialect: Dialect, method: &Method, response: &Response) -> http::R
         Verdict::Allow(_) => denied(dialect, &answer::failure(Reason::Internal)),
         Verdict::Deny(denial) => denied(dialect, denial),
     };
-    if let Ok(id) = HeaderValue::try_from(response.decision_id.to_string()) {
+    if let Ok(id) = HeaderValue::from_bytes(&response.decision_id.text()) {
         answer.headers_mut().insert(answer::DECISION, id);
     }
     sized(answer, method)
@@ -94,7 +94,7 @@ fn plain(denial: &Denial) -> http::Response<Bytes> {
     *answer.status_mut() =
         StatusCode::from_u16(answer::denied_status(denial)).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
     for (name, text) in answer::relayed(denial) {
-        answer.headers_mut().append(name, HeaderValue::from(text.clone()));
+        answer.headers_mut().append(name, HeaderValue::from(text));
     }
     if !denial.body.is_empty()
         && let Ok(kind) = HeaderValue::from_str(denial.content_type)

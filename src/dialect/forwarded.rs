@@ -35,12 +35,10 @@ impl<'w, const N: usize> Fields<'w, N> {
                 }
                 Standing::Ignored => {
                     fields.rest.ignored += 1;
-                    fields.rest.headers.push(name.as_str(), value.as_bytes());
+                    fields.rest.headers.push_named(name, value.as_bytes());
                 }
-                Standing::Client if OF_THE_CHECK.contains(name) => {}
-                Standing::Client => {
-                    fields.rest.headers.push(name.as_str(), value.as_bytes());
-                }
+                Standing::Client if is_of_the_check(name.as_str()) => {}
+                Standing::Client => fields.rest.headers.push_named(name, value.as_bytes()),
             }
         }
         Ok(fields)
@@ -136,9 +134,10 @@ pub(super) const FOR: &str = "x-forwarded-for";
 /// The attributes of [`decode`].
 pub(super) const READS: [&str; 5] = [METHOD, PROTO, HOST, URI, FOR];
 
-/// Headers that describe the check itself, not the client's request.
-const OF_THE_CHECK: [HeaderName; 5] =
-    [header::HOST, header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::TE, header::VIA];
+/// Does a header describe the check itself, not the client's request?
+fn is_of_the_check(name: &str) -> bool {
+    matches!(name, "host" | "content-length" | "transfer-encoding" | "te" | "via")
+}
 
 fn visible(octets: &[u8]) -> Option<&str> {
     let fits = octets.iter().all(|octet| matches!(octet, 0x21..=0x7E));

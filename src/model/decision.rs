@@ -71,8 +71,9 @@ impl Decision {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DecisionId(pub u128);
 
-impl fmt::Display for DecisionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl DecisionId {
+    /// Its characters.
+    pub fn text(self) -> [u8; 26] {
         const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
         let mut text = [b'0'; 26];
         let mut rest = self.0;
@@ -80,7 +81,13 @@ impl fmt::Display for DecisionId {
             *slot = ALPHABET.get((rest & 31) as usize).copied().unwrap_or(b'0');
             rest >>= 5;
         }
-        f.write_str(std::str::from_utf8(&text).unwrap_or("0"))
+        text
+    }
+}
+
+impl fmt::Display for DecisionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(std::str::from_utf8(&self.text()).unwrap_or("0"))
     }
 }
 

@@ -3,6 +3,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use http::HeaderName;
+use http::HeaderValue;
+
 /// The client's header fields as the dialect saw them: lower-case names, names and values as octets, order kept.
 #[derive(Clone, Default)]
 pub struct Headers<'w> {
@@ -33,6 +36,11 @@ impl<'w> Headers<'w> {
         let name = if capitals { Cow::Owned(name.to_ascii_lowercase()) } else { Cow::Borrowed(name) };
         self.fields.push((name, value));
         capitals
+    }
+
+    /// Add one field whose name was read by the `http` crate, which has made it lower-case.
+    pub fn push_named(&mut self, name: &'w HeaderName, value: &'w [u8]) {
+        self.fields.push((Cow::Borrowed(name.as_str().as_bytes()), value));
     }
 
     /// Has the proxy joined repeated fields with `,`?
@@ -144,10 +152,10 @@ impl fmt::Display for HeaderText {
     }
 }
 
-impl From<HeaderText> for http::HeaderValue {
-    fn from(text: HeaderText) -> http::HeaderValue {
+impl From<&HeaderText> for HeaderValue {
+    fn from(text: &HeaderText) -> HeaderValue {
         // 0x20–0x7E is a subset of what `HeaderValue` takes, so this cannot fail; if it ever did, nothing is sent.
-        http::HeaderValue::from_str(&text.0).unwrap_or_else(|_| http::HeaderValue::from_static(""))
+        HeaderValue::from_str(&text.0).unwrap_or_else(|_| HeaderValue::from_static(""))
     }
 }
 
@@ -198,6 +206,14 @@ mod tests {
             }
         }
         assert!(!has_capitals(b""));
+    }
+
+    #[test]
+    fn a_name_that_was_read_before_is_the_same_name() {
+        let (name, mut headers) = (HeaderName::from_bytes(b"X-A").expect("a name"), Headers::new(false));
+        headers.push_named(&name, b"1");
+        headers.push("X-A", b"2");
+        assert_eq!(headers.all("x-a").collect::<Vec<_>>(), [b"1", b"2"]);
     }
 
     #[test]
