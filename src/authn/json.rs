@@ -99,7 +99,7 @@ impl<'t> Reader<'t> {
 
     fn object(&mut self, room: u8) -> Result<Map<String, Value>, Wrong> {
         let room = room.checked_sub(1).ok_or(Wrong::TooDeep)?;
-        let mut members = Vec::with_capacity(8);
+        let mut members = Vec::with_capacity(16);
         self.at += 1;
         if self.take(b'}') {
             return Ok(Map::new());

@@ -31,6 +31,7 @@ use crate::model::key_status::TokenCacheStatus;
 pub(in crate::authn) use cache::Remembered;
 use cache::TokenCache;
 use header::Header;
+use header::Headers;
 
 pub use algorithm::Algorithm;
 pub use cache::DEFAULT_CACHED_TOKENS;
@@ -134,6 +135,7 @@ pub struct JwtSource {
     settings: Box<JwtSettings>,
     issuer: Arc<str>,
     cache: Option<TokenCache>,
+    headers: Headers,
 }
 
 impl JwtSource {
@@ -179,7 +181,8 @@ impl JwtSource {
         }
         let issuer = issuer.as_str().into();
         let cache = TokenCache::new(settings.cached_tokens);
-        Ok(JwtSource { settings: Box::new(settings), issuer, cache })
+        let headers = Headers::new(settings.algorithms.clone());
+        Ok(JwtSource { settings: Box::new(settings), issuer, cache, headers })
     }
 
     /// Exactly what `iss` must be.
@@ -262,17 +265,20 @@ impl JwtSource {
         if let Some(cache) = &self.cache {
             cache.missed();
         }
-        let Header { algorithm, kid, typed } = Header::parse(token.header, &settings.algorithms)?;
+        let header = self.headers.read(token.header)?;
+        let Header { algorithm, kid, typed } = &header.says;
+        let (algorithm, typed) = (*algorithm, *typed);
         let Some(set) = set else {
-            return self.without_key(kid, false, answer);
+            return self.without_key(kid.clone(), false, answer);
         };
         let keys = match set.fit(kid.as_deref(), algorithm) {
             Fit::Keys(keys) => keys,
             Fit::OtherAlgorithm => return Err(TokenError::KeyNotForAlgorithm(algorithm)),
-            Fit::Unknown => return self.without_key(kid, true, answer),
+            Fit::Unknown => return self.without_key(kid.clone(), true, answer),
         };
         let text = token.text;
         let (verified, key) = verify::verify(token, algorithm, &keys)?;
+        self.headers.keep(&header);
         notes(Note::Key { source: &settings.source, kid: key.kid(), algorithm });
         let registered = claims::judge(&verified, typed, settings, now)?;
         let mapped = settings.mapping.read(verified.members())?;

@@ -1,5 +1,8 @@
 //! The JOSE header: what we read of it, what we refuse, what we never look at (J1, J4–J6, J17).
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
 use serde_json::Map;
 use serde_json::Value;
 
@@ -19,9 +22,47 @@ pub(super) struct Header {
     pub(super) typed: Typed,
 }
 
+/// Reads the headers of one source. The last one under which a signature verified is kept: tokens of one key have the
+/// same, octet for octet, and what it says follows from its octets and from our settings alone.
+#[derive(Debug)]
+pub(super) struct Headers {
+    allowed: Vec<Algorithm>,
+    last: ArcSwapOption<Read>,
+}
+
+/// A header that was read.
+#[derive(Debug)]
+pub(super) struct Read {
+    part: Box<str>,
+    pub(super) says: Header,
+}
+
+impl Headers {
+    /// Headers that may name these algorithms.
+    pub(super) fn new(allowed: Vec<Algorithm>) -> Headers {
+        Headers { allowed, last: ArcSwapOption::empty() }
+    }
+
+    /// Read the first part of a token.
+    pub(super) fn read(&self, part: &str) -> Result<Arc<Read>, TokenError> {
+        if let Some(last) = self.last.load_full().filter(|last| *last.part == *part) {
+            return Ok(last);
+        }
+        let says = Header::parse(part, &self.allowed)?;
+        Ok(Arc::new(Read { part: part.into(), says }))
+    }
+
+    /// A signature verified under this one.
+    pub(super) fn keep(&self, read: &Arc<Read>) {
+        if !self.last.load().as_ref().is_some_and(|last| Arc::ptr_eq(last, read)) {
+            self.last.store(Some(Arc::clone(read)));
+        }
+    }
+}
+
 impl Header {
     /// Read the first part of a token.
-    pub(super) fn parse(part: &str, allowed: &[Algorithm]) -> Result<Header, TokenError> {
+    fn parse(part: &str, allowed: &[Algorithm]) -> Result<Header, TokenError> {
         let members =
             json::parse_object(&octets("header", part)?).map_err(|error| TokenError::Json { part: "header", error })?;
         // RFC 7515 §4.1.11: an extension we do not know makes the token invalid, and we know none.
@@ -105,6 +146,36 @@ mod tests {
         ] {
             assert_eq!(read(header), Ok(Header { algorithm, kid: kid.map(str::to_owned), typed }), "{header}");
         }
+    }
+
+    #[test]
+    fn a_header_is_kept_for_the_very_same_octets_only() {
+        let part = |header: &str| URL_SAFE_NO_PAD.encode(header);
+        let headers = Headers::new(vec![Algorithm::Rs256]);
+        let sound = headers.read(&part(r#"{"alg":"RS256","kid":"a"}"#)).expect("a header");
+        headers.keep(&sound);
+        assert!(Arc::ptr_eq(&sound, &headers.read(&sound.part).expect("the same")));
+        for (header, kid) in [
+            (r#"{"alg":"RS256","kid":"b"}"#, Some("b")),
+            (r#"{"kid":"a","alg":"RS256"}"#, Some("a")),
+            (r#"{"alg":"RS256"}"#, None),
+        ] {
+            let read = headers.read(&part(header)).expect("a header");
+            assert!(!Arc::ptr_eq(&sound, &read));
+            assert_eq!(read.says.kid.as_deref(), kid, "{header}");
+        }
+        for header in [
+            r#"{"alg":"none","kid":"a"}"#,
+            r#"{"alg":"ES256","kid":"a"}"#,
+            r#"{"alg":"RS256","kid":"a","crit":[]}"#,
+            "",
+        ] {
+            assert!(headers.read(&part(header)).is_err(), "{header}");
+        }
+        let other = headers.read(&part(r#"{"alg":"RS256"}"#)).expect("a header");
+        headers.keep(&other);
+        assert!(Arc::ptr_eq(&other, &headers.read(&other.part).expect("the same")));
+        assert!(!Arc::ptr_eq(&sound, &headers.read(&sound.part).expect("read again")));
     }
 
     #[test]

@@ -81,12 +81,16 @@ impl ClaimMapping {
     /// a rule denies (J8).
     pub(in crate::authn) fn read(&self, claims: &Map<String, Value>) -> Result<Mapped, TokenError> {
         self.refuse_claims_elsewhere(claims)?;
-        let user = text(claims, &self.user)?.ok_or_else(|| TokenError::ClaimMissing(self.user.to_string()))?;
+        let (user_claim, email_claim) = (self.user.lookup(claims), self.email.lookup(claims));
+        let user = text(user_claim, &self.user)?.ok_or_else(|| TokenError::ClaimMissing(self.user.to_string()))?;
         let email_verified = match &self.email_proof {
             EmailProof::Claim(path) => path.lookup(claims) == Some(&Value::Bool(true)),
             EmailProof::Issuer => true,
         };
-        if self.takes_user_from_email(claims) {
+        // However the paths are spelled, it is the very claim that counts.
+        let from_email =
+            |user: &Value| [email_claim, claims.get("email")].into_iter().flatten().any(|it| std::ptr::eq(user, it));
+        if user_claim.is_some_and(from_email) {
             if !email_verified {
                 return Err(TokenError::UnverifiedEmail);
             }
@@ -107,13 +111,13 @@ impl ClaimMapping {
             add_scopes(&mut scopes, claims.get(claim), claim)?;
         }
         // Anybody can give an address as theirs. What nobody has verified names nobody.
-        let email = text(claims, &self.email)?.filter(|_| email_verified);
+        let email = text(email_claim, &self.email)?.filter(|_| email_verified);
         Ok(Mapped {
             user: self.user_form.apply(user),
             groups,
             email_verified: email.is_some(),
             email,
-            name: text(claims, &self.name)?,
+            name: text(self.name.lookup(claims), &self.name)?,
             scopes,
         })
     }
@@ -143,20 +147,11 @@ impl ClaimMapping {
             [&self.user, &self.email, &self.name].into_iter().chain(self.groups.iter().map(|group| &group.claim));
         ["groups", "roles", "scope", "scp"].contains(&name) || mapped.into_iter().any(|path| path.starts_at(name))
     }
-
-    /// Is the user's claim the very one that holds the mail address, however the paths are spelled?
-    fn takes_user_from_email(&self, claims: &Map<String, Value>) -> bool {
-        let user = self.user.lookup(claims);
-        [self.email.lookup(claims), claims.get("email")]
-            .into_iter()
-            .flatten()
-            .any(|email| user.is_some_and(|user| std::ptr::eq(user, email)))
-    }
 }
 
-/// One text; `null` and the empty text count as absent.
-fn text(claims: &Map<String, Value>, path: &ClaimPath) -> Result<Option<String>, TokenError> {
-    match path.lookup(claims) {
+/// One text, found at this path; `null` and the empty text count as absent.
+fn text(claim: Option<&Value>, path: &ClaimPath) -> Result<Option<String>, TokenError> {
+    match claim {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok((!text.is_empty()).then(|| text.clone())),
         Some(_) => Err(TokenError::ClaimType(path.to_string())),
