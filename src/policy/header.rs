@@ -92,7 +92,12 @@ pub fn parse_name(text: &str) -> Result<HeaderName, HeaderNameError> {
             .any(|prefix| name.as_str().starts_with(prefix))
         || ["upgrade", "te", "trailer", "keep-alive", "x-real-ip", "forwarded", "www-authenticate"]
             .contains(&name.as_str());
-    if reserved { Err(HeaderNameError::Reserved(text.to_owned())) } else { Ok(name) }
+    if reserved {
+        return Err(HeaderNameError::Reserved(text.to_owned()));
+    }
+    // Every allow has these names, and what is static need not be counted.
+    let usual = ALWAYS_OWNED.into_iter().find(|usual| name == *usual);
+    Ok(usual.map_or(name, HeaderName::from_static))
 }
 
 impl OutgoingHeaders {
