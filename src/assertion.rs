@@ -68,7 +68,7 @@ struct Claims<'a> {
     iat: i64,
     exp: i64,
     user: &'a str,
-    groups: &'a [String],
+    groups: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -124,22 +124,22 @@ impl Assertions {
         let iat = now.as_second();
         let end = iat.checked_add(self.lifetime)?;
         // A scope with a space in it would be read as two others.
-        let parted = identity.scopes.iter().any(|scope| scope.contains(' '));
-        let scope = if parted { String::new() } else { identity.scopes.join(" ") };
+        let parted = identity.scopes().iter().any(|scope| scope.contains(' '));
+        let scope = if parted { String::new() } else { identity.scopes().join(" ") };
         let claims = Claims {
             iss: &self.issuer,
             aud: self.audience.as_deref().unwrap_or(host),
-            sub: &identity.subject,
+            sub: identity.subject(),
             iat,
-            exp: identity.expires.map_or(end, |expires| end.min(expires.max(iat.saturating_add(1)))),
-            user: &identity.user,
-            groups: &identity.groups,
-            email: identity.email.as_deref(),
-            email_verified: identity.email.as_ref().map(|_| identity.email_verified),
-            name: identity.name.as_deref(),
+            exp: identity.expires().map_or(end, |expires| end.min(expires.max(iat.saturating_add(1)))),
+            user: identity.user(),
+            groups: identity.groups().iter().collect(),
+            email: identity.email(),
+            email_verified: identity.email().map(|_| identity.email_verified()),
+            name: identity.name(),
             scope: &scope,
-            source: &identity.source,
-            idp: &identity.issuer,
+            source: identity.source(),
+            idp: identity.issuer(),
         };
         let payload = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&claims).ok()?);
         let mut token = format!("{}.{payload}", self.jose);
@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn a_scope_with_a_space_does_not_become_two() {
         let alice = alice(vec![], None);
-        let claims = identity::Claims { scopes: vec!["read".into(), "x admin".into()], ..(*alice).clone() };
+        let claims = identity::Claims { scopes: vec!["read".into(), "x admin".into()], ..alice.unpacked() };
         let identity = Identity::verified(claims).expect("an identity");
         let assertions = assertions(None, vec![]);
         let token = assertions.sign(&identity, "wiki.corp.test", at(NOW)).expect("an assertion");

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod caller;
+pub mod claim;
 pub mod claim_path;
 pub mod client_ip;
 pub mod decision;

@@ -54,6 +54,7 @@ use crate::model::listen::Listen;
 use crate::model::problem::Problem;
 use crate::model::problem::Problems;
 use crate::model::response::AllowHeaders;
+use crate::model::response::AllowNames;
 use crate::outbound;
 use crate::outbound::Client;
 use crate::outbound::OutboundError;
@@ -79,6 +80,8 @@ pub struct Snapshot {
     pub sources: Vec<Vec<Arc<Source>>>,
     /// For each of these lists, the headers of an allow to an anonymous caller, once there was one.
     nobodys: Vec<OnceLock<Arc<AllowHeaders>>>,
+    /// For each of them, the names of the headers of an allow to its first caller.
+    names: Vec<OnceLock<Arc<AllowNames>>>,
     /// Every identity source, in the order written.
     pub identities: Vec<Arc<Source>>,
     /// The keys of every token issuer, to be kept fresh in the background.
@@ -216,6 +219,15 @@ impl Snapshot {
         AllowHeaders::new(set, remove)
     }
 
+    /// The same, kept for a caller as long as its credential is.
+    pub fn lasting_headers(&self, set: Vec<(HeaderName, HeaderText)>, list: usize) -> AllowHeaders {
+        let headers = self.headers_with(set, Vec::new(), list);
+        match self.names.get(list) {
+            Some(first) => headers.sharing(first),
+            None => headers,
+        }
+    }
+
     /// The headers of an allow to an anonymous caller.
     pub fn nobodys_headers(&self, list: usize) -> Arc<AllowHeaders> {
         let made = || Arc::new(self.headers_with(Vec::new(), Vec::new(), list));
@@ -328,6 +340,7 @@ impl Parts {
         Snapshot {
             policy: Policy { hosts: HostTable::new(blocks), address, spoof, headers },
             nobodys: sources.iter().map(|_| OnceLock::new()).collect(),
+            names: sources.iter().map(|_| OnceLock::new()).collect(),
             sources,
             identities: names.identities.all(),
             keys: names.identities.keys(),

@@ -42,12 +42,12 @@ pub fn decision(record: &Record<'_>, with_query: bool) -> String {
         });
     }
     if let Some(identity) = decision.principal.identity() {
-        line.text("subject", &identity.subject);
-        line.text("issuer", &identity.issuer);
-        line.text("user", &identity.user);
-        line.text("source", &identity.source);
-        let used = |group: &&String| record.mentioned.is_some_and(|mentioned| mentioned.contains(group.as_str()));
-        line.texts("groups", identity.groups.iter().filter(used).map(String::as_str));
+        line.text("subject", identity.subject());
+        line.text("issuer", identity.issuer());
+        line.text("user", identity.user());
+        line.text("source", identity.source());
+        let used = |group: &&str| record.mentioned.is_some_and(|mentioned| mentioned.contains(*group));
+        line.texts("groups", identity.groups().iter().filter(used));
     }
     if let Some(route) = &decision.route {
         line.object("route", |line| {

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::Value;
 
 use crate::model::identity::Identity;
 
@@ -52,9 +51,9 @@ impl Revocations {
         if self.0.is_empty() {
             return None;
         }
-        let claim = |name: &str| identity.raw.get(name).and_then(Value::as_str).map(str::to_owned);
+        let claim = |name: &str| identity.member(name).and_then(|claim| claim.text()).map(str::to_owned);
         let marks = [
-            Some(Mark::Subject(identity.subject.clone())),
+            Some(Mark::Subject(identity.subject().to_owned())),
             claim("jti").map(Mark::Token),
             claim("sid").map(Mark::Session),
             claim("fingerprint").map(Mark::Certificate),
@@ -66,9 +65,9 @@ impl Revocations {
 
 impl Revocation {
     fn covers(&self, identity: &Identity) -> bool {
-        let ours = self.source.as_ref().is_none_or(|source| *source == identity.source);
+        let ours = self.source.as_ref().is_none_or(|source| source == identity.source());
         let early = self.issued_before.is_none_or(|before| {
-            let issued = identity.raw.get("iat").and_then(Value::as_f64);
+            let issued = identity.member("iat").and_then(|claim| claim.number());
             issued.is_none_or(|issued| issued < before.as_duration().as_secs_f64())
         });
         ours && early
@@ -77,6 +76,7 @@ impl Revocation {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
     use serde_json::json;
 
     use super::*;

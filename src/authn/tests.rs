@@ -33,7 +33,7 @@ fn expect(sources: &[Arc<Source>], fields: &[(&str, &str)], want: Want) {
     let good = match (&attempt, &want) {
         (Attempt::Absent, Want::Absent) => true,
         (Attempt::Verified(identity), Want::By(source, subject)) => {
-            &*identity.source == *source && identity.subject == *subject
+            **identity.source() == **source && identity.subject() == *subject
         }
         (Attempt::Rejected(rejection), Want::No(reason, source, place)) => {
             rejection.reason == *reason && rejection.source.as_deref() == *source && rejection.place == *place
@@ -195,7 +195,7 @@ fn j12_j13_a_shared_key_id_does_not_carry_a_token_across_issuers() {
     expect(&sources, &[("authorization", &forged)], want);
     // The same subject of two issuers is two identities.
     let of = |issuer: &Issuer| match ask(&sources, &[("authorization", &bearer(&issuer.token(json!({}))))], false) {
-        Attempt::Verified(identity) => (identity.issuer.clone(), identity.subject.clone()),
+        Attempt::Verified(identity) => (Arc::clone(identity.issuer()), identity.subject().to_owned()),
         other => panic!("{other:?}"),
     };
     assert_ne!(of(&people), of(&machines));

@@ -11,10 +11,11 @@ pub(super) const DECISION: HeaderName = HeaderName::from_static("x-postern-decis
 
 /// The identity headers of an allow. Proxies delete those on their list that are not here.
 pub(super) fn identity(allow: &Allow) -> HeaderMap {
+    let set = allow.headers.set();
     // The decision, the length, and a list of what to remove may follow.
-    let mut headers = HeaderMap::with_capacity(allow.headers.set().len() + 3);
-    for (name, text) in allow.headers.set() {
-        headers.append(name.clone(), HeaderValue::from(text));
+    let mut headers = HeaderMap::with_capacity(set.size_hint().0 + 3);
+    for (name, text) in set {
+        headers.append(name.clone(), HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("")));
     }
     headers
 }

@@ -118,7 +118,7 @@ fn bearer(token: &str) -> String {
 /// The headers set and removed.
 fn passed(response: &Response) -> (Vec<(String, String)>, Vec<String>) {
     let Verdict::Allow(allow) = &response.verdict else { panic!("denied: {response:?}") };
-    let set = allow.headers.set().iter().map(|(name, value)| (name.to_string(), value.as_str().to_owned())).collect();
+    let set = allow.headers.set().map(|(name, value)| (name.to_string(), value.to_owned())).collect();
     (set, allow.headers.remove().iter().map(ToString::to_string).collect())
 }
 

@@ -222,12 +222,12 @@ impl Visit<'_> {
                 return self.deny(denied, principal, trace);
             }
         };
-        for (name, value) in headers.set() {
+        for (number, name) in headers.names().iter().enumerate() {
             // An assertion is a credential, and an explanation is passed around.
             let assertion = self.snapshot.policy.headers.assertion.as_ref() == Some(name);
             trace.note(Station::Respond, None, || match assertion {
                 true => format!("set {name}: a signed assertion"),
-                false => format!("set {name}: {value}"),
+                false => format!("set {name}: {}", headers.value(number)),
             });
         }
         for name in headers.remove() {
@@ -262,7 +262,7 @@ impl Visit<'_> {
                 let (headers, dropped) = identity.allow_headers(terms, || {
                     let mut counts = Counts::default();
                     let set = snapshot.policy.headers.of(identity, &mut counts)?;
-                    Ok((fresh(set), counts))
+                    Ok((snapshot.lasting_headers(set, sources), counts))
                 })?;
                 counts = dropped;
                 headers
@@ -310,11 +310,11 @@ impl Visit<'_> {
 /// A caller in words, for a trace.
 fn describe(principal: &Principal) -> String {
     let Some(identity) = principal.identity() else { return "an anonymous caller".to_owned() };
-    let groups = match identity.groups.as_slice() {
-        [] => "no groups".to_owned(),
+    let groups = match identity.groups() {
+        groups if groups.is_empty() => "no groups".to_owned(),
         groups => format!("groups {}", groups.join(", ")),
     };
-    format!("`{}` of {}, {groups}", identity.user, identity.source)
+    format!("`{}` of {}, {groups}", identity.user(), identity.source())
 }
 
 #[cfg(test)]

@@ -5,6 +5,9 @@ use std::fmt;
 use serde_json::Map;
 use serde_json::Value;
 
+use crate::model::claim::Claim;
+use crate::model::claim::Object;
+
 /// The deepest path that can be written; tokens nested deeper than 32 are refused anyway.
 const MAX_STEPS: usize = 16;
 
@@ -78,6 +81,20 @@ impl ClaimPath {
         rest.iter().try_fold(claims.get(first)?, |value, step| value.as_object()?.get(step))
     }
 
+    /// The same among claims that are packed.
+    pub fn find<'p>(&self, claims: Object<'p>) -> Option<Claim<'p>> {
+        if self.whole
+            && let Some(claim) = claims.member(&self.text)
+        {
+            return Some(claim);
+        }
+        let (first, rest) = self.steps.split_first()?;
+        rest.iter().try_fold(claims.member(first)?, |claim, step| match claim {
+            Claim::Object(members) => members.member(step),
+            Claim::Null | Claim::Bool(_) | Claim::Number(_) | Claim::Text(_) | Claim::List(_) => None,
+        })
+    }
+
     /// Is this the top-level member it leads to or through?
     pub fn starts_at(&self, member: &str) -> bool {
         (self.whole && self.text == member) || self.steps.first().is_some_and(|first| first == member)
@@ -132,6 +149,7 @@ fn bracketed(text: &str) -> Result<Vec<String>, ClaimPathError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::claim::Packer;
 
     #[test]
     fn a_whole_name_wins_over_steps() {
@@ -143,6 +161,10 @@ mod tests {
             "https://corp.test/groups": ["g"],
             "https://corp": {"test/groups": "wrong"},
         });
+        let mut packer = Packer::new();
+        packer.value(&claims);
+        let packed = packer.finish();
+        let Some(Claim::Object(packed)) = packed.value(0) else { panic!("an object") };
         let claims = claims.as_object().expect("an object");
         for (path, want) in [
             ("email", Some(serde_json::json!("a@x"))),
@@ -160,6 +182,7 @@ mod tests {
         ] {
             let path = ClaimPath::parse(path).expect(path);
             assert_eq!(path.lookup(claims), want.as_ref(), "{path}");
+            assert_eq!(path.find(packed).map(|claim| claim.tree()), want, "{path}");
         }
     }
 

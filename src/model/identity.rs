@@ -3,6 +3,12 @@
 use std::sync::Arc;
 use std::sync::OnceLock;
 
+use crate::model::claim::Claim;
+use crate::model::claim::List;
+use crate::model::claim::Object;
+use crate::model::claim::Packed;
+use crate::model::claim::Packer;
+use crate::model::claim::Texts;
 use crate::model::claim_path::ClaimPath;
 use crate::model::reason::Reason;
 use crate::model::record::Counts;
@@ -12,8 +18,24 @@ use crate::model::response::AllowHeaders;
 /// after the credential has been checked: a search for that name lists every place that trusts someone.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    claims: Claims,
+    source: Arc<str>,
+    issuer: Arc<str>,
+    /// Everything else, in the order of [`part`].
+    facts: Packed,
     prepared: OnceLock<Prepared>,
+}
+
+/// What stands where among the packed facts: what is asked for most comes first.
+mod part {
+    pub(super) const SUBJECT: usize = 0;
+    pub(super) const USER: usize = 1;
+    pub(super) const GROUPS: usize = 2;
+    pub(super) const EMAIL: usize = 3;
+    pub(super) const EMAIL_VERIFIED: usize = 4;
+    pub(super) const NAME: usize = 5;
+    pub(super) const SCOPES: usize = 6;
+    pub(super) const EXPIRES: usize = 7;
+    pub(super) const RAW: usize = 8;
 }
 
 /// The headers of an allow to this caller.
@@ -71,12 +93,146 @@ impl Identity {
     /// user must still be sound: not empty, no surrounding white space, no control characters (I7).
     pub fn verified(claims: Claims) -> Result<Identity, Reason> {
         let sound = |text: &str| !text.is_empty() && text.trim() == text && !text.chars().any(char::is_control);
-        if sound(&claims.subject) && sound(&claims.user) {
-            Ok(Identity { claims, prepared: OnceLock::new() })
-        } else {
-            Err(Reason::TokenClaims)
+        if !sound(&claims.subject) || !sound(&claims.user) {
+            return Err(Reason::TokenClaims);
+        }
+        let facts = pack(&claims);
+        let (source, issuer) = (Arc::clone(&claims.source), Arc::clone(&claims.issuer));
+        let identity = Identity { source, issuer, facts, prepared: OnceLock::new() };
+        // A fact that got lost could be one that shuts somebody out, so all of them are read back, once.
+        if identity.says(&claims) { Ok(identity) } else { Err(Reason::Internal) }
+    }
+
+    /// The source's name in the configuration (`identity:` key).
+    pub fn source(&self) -> &Arc<str> {
+        &self.source
+    }
+
+    /// Who vouches: the token's issuer, or the source's name where there is none.
+    pub fn issuer(&self) -> &Arc<str> {
+        &self.issuer
+    }
+
+    /// The issuer's stable id of the subject (`sub`).
+    pub fn subject(&self) -> &str {
+        self.text(part::SUBJECT).unwrap_or_default()
+    }
+
+    /// The user name sent upstream and compared by `users`.
+    pub fn user(&self) -> &str {
+        self.text(part::USER).unwrap_or_default()
+    }
+
+    /// Groups in the order the source gave them, without duplicates.
+    pub fn groups(&self) -> Texts<'_> {
+        self.texts(part::GROUPS)
+    }
+
+    /// Mail address, when the source has one.
+    pub fn email(&self) -> Option<&str> {
+        self.text(part::EMAIL)
+    }
+
+    /// Has somebody verified it?
+    pub fn email_verified(&self) -> bool {
+        self.facts.value(part::EMAIL_VERIFIED) == Some(Claim::Bool(true))
+    }
+
+    /// Display name, when the source has one.
+    pub fn name(&self) -> Option<&str> {
+        self.text(part::NAME)
+    }
+
+    /// OAuth scopes.
+    pub fn scopes(&self) -> Texts<'_> {
+        self.texts(part::SCOPES)
+    }
+
+    /// When the credential ends, in seconds since 1970.
+    pub fn expires(&self) -> Option<i64> {
+        match self.facts.value(part::EXPIRES)? {
+            Claim::Number(second) => second.as_i64(),
+            Claim::Null | Claim::Bool(_) | Claim::Text(_) | Claim::List(_) | Claim::Object(_) => None,
         }
     }
+
+    /// The verified claim at this path.
+    pub fn claim(&self, path: &ClaimPath) -> Option<Claim<'_>> {
+        path.find(self.raw()?)
+    }
+
+    /// The verified claim of this name.
+    pub fn member(&self, name: &str) -> Option<Claim<'_>> {
+        self.raw()?.member(name)
+    }
+
+    /// About how many octets it takes.
+    pub fn size(&self) -> usize {
+        size_of::<Identity>().saturating_add(self.facts.size())
+    }
+
+    /// Everything, as the source gave it.
+    #[cfg(test)]
+    pub(crate) fn unpacked(&self) -> Claims {
+        let texts = |texts: Texts<'_>| texts.iter().map(str::to_owned).collect();
+        Claims {
+            source: Arc::clone(&self.source),
+            issuer: Arc::clone(&self.issuer),
+            subject: self.subject().to_owned(),
+            user: self.user().to_owned(),
+            groups: texts(self.groups()),
+            email: self.email().map(str::to_owned),
+            email_verified: self.email_verified(),
+            name: self.name().map(str::to_owned),
+            scopes: texts(self.scopes()),
+            raw: self.raw().into_iter().flatten().map(|(name, claim)| (name.to_owned(), claim.tree())).collect(),
+            expires: self.expires(),
+        }
+    }
+
+    fn raw(&self) -> Option<Object<'_>> {
+        match self.facts.value(part::RAW)? {
+            Claim::Object(members) => Some(members),
+            Claim::Null | Claim::Bool(_) | Claim::Number(_) | Claim::Text(_) | Claim::List(_) => None,
+        }
+    }
+
+    fn text(&self, part: usize) -> Option<&str> {
+        self.facts.value(part)?.text()
+    }
+
+    fn texts(&self, part: usize) -> Texts<'_> {
+        self.facts.value(part).map_or_else(List::default, |claim| claim.list()).into()
+    }
+
+    /// Are these the facts?
+    fn says(&self, claims: &Claims) -> bool {
+        let Claims { subject, user, groups, email, email_verified, name, scopes, raw, expires, .. } = claims;
+        self.subject() == subject
+            && self.user() == user
+            && self.groups().iter().eq(groups)
+            && self.email() == email.as_deref()
+            && self.email_verified() == *email_verified
+            && self.name() == name.as_deref()
+            && self.scopes().iter().eq(scopes)
+            && self.expires() == *expires
+            && self.raw().is_some_and(|members| members.is(raw))
+    }
+}
+
+/// In the order of [`part`].
+fn pack(claims: &Claims) -> Packed {
+    let mut packer = Packer::new();
+    packer.text(&claims.subject);
+    packer.text(&claims.user);
+    packer.texts(claims.groups.iter().map(String::as_str));
+    packer.maybe_text(claims.email.as_deref());
+    packer.truth(claims.email_verified);
+    packer.maybe_text(claims.name.as_deref());
+    packer.texts(claims.scopes.iter().map(String::as_str));
+    packer.maybe_whole(claims.expires);
+    packer.object(&claims.raw);
+    packer.finish()
 }
 
 impl Identity {
@@ -100,24 +256,18 @@ impl Identity {
 
 impl PartialEq for Identity {
     fn eq(&self, other: &Identity) -> bool {
-        self.claims == other.claims
+        (&self.source, &self.issuer, &self.facts) == (&other.source, &other.issuer, &other.facts)
     }
 }
 
 impl Identity {
     /// Is the claim at this path a mail address that nobody has verified? Anybody can give any address as theirs.
     pub fn states_unverified_mail(&self, path: &ClaimPath) -> bool {
-        let Some(serde_json::Value::String(stated)) = self.claims.raw.get("email") else { return false };
-        let verified = self.claims.email.as_ref().filter(|_| self.claims.email_verified);
-        path.starts_at("email") && verified != Some(stated)
-    }
-}
-
-impl std::ops::Deref for Identity {
-    type Target = Claims;
-
-    fn deref(&self) -> &Claims {
-        &self.claims
+        if !path.starts_at("email") {
+            return false;
+        }
+        let stated = self.member("email").and_then(|claim| claim.text());
+        stated.is_some() && self.email().filter(|_| self.email_verified()) != stated
     }
 }
 
@@ -170,6 +320,57 @@ mod tests {
             ("1\0", "alice", false),
         ] {
             assert_eq!(Identity::verified(claims(subject, user)).is_ok(), good, "{subject:?} {user:?}");
+        }
+    }
+
+    #[test]
+    fn j8_an_identity_says_what_its_source_said() {
+        let raw = serde_json::json!({
+            "sub": "1", "groups": ["a", "b"], "level": -3, "deep": {"list": [1.5, null, true, {"x": "a"}]}, "email": "",
+        });
+        let plain = Claims {
+            source: "people".into(),
+            issuer: "https://sso.test".into(),
+            subject: "1".into(),
+            user: "Zoë".into(),
+            groups: vec![],
+            email: None,
+            email_verified: false,
+            name: None,
+            scopes: vec![],
+            raw: serde_json::Map::new(),
+            expires: None,
+        };
+        let full = Claims {
+            groups: vec!["a".into(), "b".into(), "a b".into(), String::new()],
+            email: Some("zoe@corp.test".into()),
+            email_verified: true,
+            name: Some("Zoë".into()),
+            scopes: vec!["read".into(), "openid".into()],
+            raw: raw.as_object().expect("an object").clone(),
+            expires: Some(1_800_000_000),
+            ..plain.clone()
+        };
+        for claims in [plain.clone(), full.clone()] {
+            assert_eq!(Identity::verified(claims.clone()).map(|identity| identity.unpacked()), Ok(claims));
+        }
+        let identity = Identity::verified(full.clone()).expect("an identity");
+        for (path, want) in
+            [("deep.list", Some(raw["deep"]["list"].clone())), ("level", Some((-3).into())), ("x", None)]
+        {
+            let path = ClaimPath::parse(path).expect("a path");
+            assert_eq!(identity.claim(&path).map(|claim| claim.tree()), want, "{path}");
+        }
+        // What differs in any fact is not what was packed.
+        for other in [
+            Claims { groups: vec!["a".into()], ..full.clone() },
+            Claims { email_verified: false, ..full.clone() },
+            Claims { scopes: vec![], ..full.clone() },
+            Claims { raw: serde_json::Map::new(), ..full.clone() },
+            Claims { expires: None, ..full.clone() },
+            plain,
+        ] {
+            assert!(!identity.says(&other), "{other:?}");
         }
     }
 }

@@ -6,6 +6,8 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use http::HeaderName;
 
+use crate::model::claim::Packed;
+use crate::model::claim::Packer;
 use crate::model::decision::DecisionId;
 use crate::model::header::HeaderText;
 use crate::model::reason::Reason;
@@ -36,27 +38,58 @@ pub struct Allow {
 /// is made once and used for many answers.
 #[derive(Clone, Debug)]
 pub struct AllowHeaders {
-    set: Vec<(HeaderName, HeaderText)>,
-    remove: Vec<HeaderName>,
+    names: Arc<AllowNames>,
+    /// What stands in the headers that are set, in their order.
+    values: Packed,
     written: OnceLock<Bytes>,
+}
+
+/// The names alone: nearly all callers of a policy have the same.
+#[derive(Debug, PartialEq)]
+pub struct AllowNames {
+    set: Vec<HeaderName>,
+    remove: Vec<HeaderName>,
 }
 
 impl AllowHeaders {
     /// Set these and make the others absent. A name in both lists is set.
     pub fn new(set: Vec<(HeaderName, HeaderText)>, mut remove: Vec<HeaderName>) -> AllowHeaders {
         remove.retain(|name| !set.iter().any(|(kept, _)| kept == name));
-        AllowHeaders { set, remove, written: OnceLock::new() }
+        let mut values = Packer::new();
+        set.iter().for_each(|(_, text)| values.text(text.as_str()));
+        let names = AllowNames { set: set.into_iter().map(|(name, _)| name).collect(), remove };
+        AllowHeaders { names: Arc::new(names), values: values.finish(), written: OnceLock::new() }
+    }
+
+    /// The same, the names shared with the first headers that were given this, where they are no others.
+    pub fn sharing(mut self, first: &OnceLock<Arc<AllowNames>>) -> AllowHeaders {
+        let first = first.get_or_init(|| Arc::clone(&self.names));
+        if self.names == *first {
+            self.names = Arc::clone(first);
+        }
+        self
     }
 
     /// Identity headers to set on the request upstream.
-    pub fn set(&self) -> &[(HeaderName, HeaderText)] {
-        &self.set
+    pub fn set(&self) -> impl Iterator<Item = (&HeaderName, &str)> {
+        self.names.set.iter().enumerate().map(|(number, name)| (name, self.value(number)))
+    }
+
+    /// The names alone of the headers to set.
+    pub fn names(&self) -> &[HeaderName] {
+        &self.names.set
+    }
+
+    /// The value of the header of this number among those to set: always the text of a [`HeaderText`].
+    pub fn value(&self, number: usize) -> &str {
+        // INVARIANT: there are as many values as names. A name without one would be set to nothing, never left alone.
+        self.values.value(number).and_then(|value| value.text()).unwrap_or_default()
     }
 
     /// Headers that must be absent upstream: every owned identity header that is not set, and what holds nothing but
     /// credentials.
     pub fn remove(&self) -> &[HeaderName] {
-        &self.remove
+        &self.names.remove
     }
 
     /// The whole answer as the gRPC listener sends it, for every allow with these headers the same octets.
@@ -68,7 +101,7 @@ impl AllowHeaders {
 impl PartialEq for AllowHeaders {
     /// Whether it has been written is of no account.
     fn eq(&self, other: &AllowHeaders) -> bool {
-        self.set == other.set && self.remove == other.remove
+        self.names == other.names && self.values == other.values
     }
 }
 
@@ -91,5 +124,46 @@ impl Verdict {
             Verdict::Allow(allow) => allow.reason,
             Verdict::Deny(denial) => denial.reason,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(name: &'static str) -> HeaderName {
+        HeaderName::from_static(name)
+    }
+
+    fn allow(set: &[(&'static str, &str)], remove: &[&'static str]) -> AllowHeaders {
+        let text = |text: &str| HeaderText::new(text).expect("header text");
+        let set = set.iter().map(|(header, value)| (name(header), text(value))).collect();
+        AllowHeaders::new(set, remove.iter().map(|header| name(header)).collect())
+    }
+
+    fn set(headers: &AllowHeaders) -> Vec<(&str, &str)> {
+        headers.set().map(|(name, value)| (name.as_str(), value)).collect()
+    }
+
+    #[test]
+    fn every_header_is_set_or_removed_and_never_both() {
+        let pairs = [("remote-user", "alice"), ("remote-email", "alice"), ("remote-groups", "a,b")];
+        let headers = allow(&pairs, &["remote-user", "remote-name", "remote-groups"]);
+        assert_eq!(set(&headers), pairs);
+        assert_eq!(headers.names(), pairs.map(|(header, _)| name(header)));
+        assert_eq!(headers.remove(), [name("remote-name")]);
+    }
+
+    #[test]
+    fn names_are_shared_only_where_they_are_the_same() {
+        let first = OnceLock::new();
+        let alice = allow(&[("remote-user", "alice")], &["remote-name"]).sharing(&first);
+        let bob = allow(&[("remote-user", "bob")], &["remote-name"]).sharing(&first);
+        assert!(Arc::ptr_eq(&alice.names, &bob.names));
+        for other in [allow(&[("remote-user", "carol")], &[]), allow(&[("x-user", "carol")], &["remote-name"])] {
+            let shared = other.clone().sharing(&first);
+            assert!(shared == other && !Arc::ptr_eq(&shared.names, &alice.names), "{shared:?}");
+        }
+        assert_eq!((set(&alice), set(&bob)), (vec![("remote-user", "alice")], vec![("remote-user", "bob")]));
     }
 }

@@ -68,9 +68,11 @@ impl Condition {
     /// Does it hold?
     pub fn holds(&self, facts: &Facts<'_>) -> Truth {
         match self {
-            Condition::Groups(members) => facts.of_identity(|identity| members.name_one_of(identity, &identity.groups)),
+            Condition::Groups(members) => {
+                facts.of_identity(|identity| members.name_one_of(identity, identity.groups()))
+            }
             Condition::Roles(roles) => facts.of_identity(|identity| roles.iter().any(|role| role.is_held_by(identity))),
-            Condition::Users(members) => facts.of_identity(|identity| members.name(identity, &identity.user)),
+            Condition::Users(members) => facts.of_identity(|identity| members.name(identity, identity.user())),
             Condition::Scopes(scopes) => facts.of_identity(|identity| scopes.granted_to(identity)),
             Condition::Source(sources) => facts.of_identity(|identity| sources.vouched_for(identity)),
             Condition::Claim(test) => match facts.principal.identity() {

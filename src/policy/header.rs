@@ -117,17 +117,17 @@ impl OutgoingHeaders {
     pub fn of(&self, identity: &Identity, counts: &mut Counts) -> Result<Vec<(HeaderName, HeaderText)>, Reason> {
         let mut set = Vec::with_capacity(4);
         if let Some(header) = &self.user {
-            let user = self.user_encoding.write(&identity.user, None).and_then(HeaderText::new);
+            let user = self.user_encoding.write(identity.user(), None).and_then(HeaderText::new);
             set.push((header.clone(), user.ok_or(Reason::IdentityNotEncodable)?));
         }
         if let Some(header) = &self.groups
-            && let Some(groups) = self.group_rule.join(&identity.groups, counts)?
+            && let Some(groups) = self.group_rule.join(identity.groups().iter(), counts)?
         {
             set.push((header.clone(), groups));
         }
         // Whose mail domain would `a@b@c` be? Applications disagree, so it is nobody's (I7).
-        let email = identity.email.as_deref().map(|email| (email, email.matches('@').count() == 1, Encoding::Plain));
-        let name = identity.name.as_deref().map(|name| (name, true, self.name_encoding));
+        let email = identity.email().map(|email| (email, email.matches('@').count() == 1, Encoding::Plain));
+        let name = identity.name().map(|name| (name, true, self.name_encoding));
         for (header, value) in [(&self.email, email), (&self.name, name)] {
             if let (Some(header), Some((value, sound, encoding))) = (header, value) {
                 match encoding.write(value, None).filter(|_| sound).and_then(HeaderText::new) {
@@ -149,8 +149,12 @@ impl OutgoingHeaders {
 
 impl GroupRule {
     /// One value for all groups; `None` when there is none to send. Never cut short: what does not fit is refused.
-    fn join(&self, groups: &[String], counts: &mut Counts) -> Result<Option<HeaderText>, Reason> {
-        let mut chosen: Vec<(&str, Cow<'_, str>)> = Vec::with_capacity(groups.len());
+    fn join<'g>(
+        &self,
+        groups: impl Iterator<Item = &'g str>,
+        counts: &mut Counts,
+    ) -> Result<Option<HeaderText>, Reason> {
+        let mut chosen: Vec<(&str, Cow<'_, str>)> = Vec::with_capacity(8);
         for group in groups {
             match self.format.write(group) {
                 Some(written) => chosen.push((group, written)),
@@ -211,8 +215,8 @@ mod tests {
 
     fn joined(rule: &GroupRule, groups: &[&str]) -> (Result<Option<String>, Reason>, u32) {
         let mut counts = Counts::default();
-        let groups: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
-        let joined = rule.join(&groups, &mut counts).map(|text| text.map(|text| text.as_str().to_owned()));
+        let joined =
+            rule.join(groups.iter().copied(), &mut counts).map(|text| text.map(|text| text.as_str().to_owned()));
         (joined, counts.dropped_groups)
     }
 
@@ -278,7 +282,7 @@ mod tests {
         claims = Identity::verified(crate::model::identity::Claims {
             name: Some("Älice".into()),
             email: Some("alice@corp.test".into()),
-            ..(*claims).clone()
+            ..claims.unpacked()
         })
         .expect("an identity");
         let set = headers.of(&claims, &mut counts).expect("headers");

@@ -55,7 +55,7 @@ fn every_worked_example_does_what_it_says() {
             let found = match &response.verdict {
                 Verdict::Allow(allow) => {
                     let header = |name: &str| {
-                        let found = allow.headers.set().iter().find(|(set, _)| *set == name);
+                        let found = allow.headers.set().find(|(set, _)| *set == name);
                         found.map(|(_, text)| text.to_string()).unwrap_or_default()
                     };
                     Ok((header("remote-user"), header("remote-groups")))

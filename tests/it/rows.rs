@@ -149,7 +149,7 @@ impl Answer {
         match &response.verdict {
             Verdict::Allow(allow) => {
                 let mut set: Vec<_> =
-                    allow.headers.set().iter().map(|(name, text)| (name.to_string(), text.to_string())).collect();
+                    allow.headers.set().map(|(name, text)| (name.to_string(), text.to_string())).collect();
                 let mut removed: Vec<_> = allow.headers.remove().iter().map(ToString::to_string).collect();
                 set.sort();
                 removed.sort();

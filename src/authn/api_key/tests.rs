@@ -77,7 +77,7 @@ fn ask(sources: &[Arc<Source>], fields: &[(&str, &str)], address: Option<&str>) 
 fn short(attempt: &Attempt) -> String {
     match attempt {
         Attempt::Absent => "absent".to_owned(),
-        Attempt::Verified(identity) => format!("{} {}", identity.source, identity.subject),
+        Attempt::Verified(identity) => format!("{} {}", identity.source(), identity.subject()),
         Attempt::Rejected(rejection) => rejection.reason.to_string(),
         Attempt::Needs(_) => "needs".to_owned(),
     }
@@ -108,7 +108,7 @@ fn a_key_says_whose_it_is() {
         raw: json!({"id": "ci", "owner": "deploy"}).as_object().expect("an object").clone(),
         expires: None,
     };
-    assert_eq!(**identity, want);
+    assert_eq!(identity.unpacked(), want);
 }
 
 #[test]

@@ -97,7 +97,7 @@ fn runtime() -> tokio::runtime::Runtime {
 fn short(attempt: &Attempt) -> String {
     match attempt {
         Attempt::Absent => "absent".to_owned(),
-        Attempt::Verified(identity) => format!("{} {}", identity.source, identity.subject),
+        Attempt::Verified(identity) => format!("{} {}", identity.source(), identity.subject()),
         Attempt::Rejected(rejection) => rejection.reason.to_string(),
         Attempt::Needs(_) => "needs".to_owned(),
     }
@@ -119,7 +119,7 @@ fn a_password_says_who_it_is() {
         raw: json!({"user": "alice"}).as_object().expect("an object").clone(),
         expires: None,
     };
-    assert_eq!(**identity, want);
+    assert_eq!(identity.unpacked(), want);
 }
 
 #[test]

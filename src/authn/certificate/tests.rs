@@ -39,7 +39,7 @@ fn ask(statement: &Statement, dialect: Dialect, certificate: StatedCertificate<'
     }
     let presented = Presented { headers: &headers, certificate, dialect, ..Presented::headers(&headers) };
     match authenticate(&source(statement.clone()), &presented, now(), &Answers::none(), &mut quiet) {
-        Attempt::Verified(identity) => format!("{} {}", identity.user, identity.groups.join(",")),
+        Attempt::Verified(identity) => format!("{} {}", identity.user(), identity.groups().join(",")),
         Attempt::Absent => "absent".to_owned(),
         Attempt::Rejected(rejection) => rejection.reason.code().to_owned(),
         Attempt::Needs(need) => format!("{need:?}"),

@@ -87,7 +87,7 @@ impl Memory {
             Err(_) => self.lifetimes.negative,
         };
         let Ok(mut until) = now.checked_add(longest) else { return };
-        if let Some(expires) = outcome.as_ref().ok().and_then(|identity| identity.expires) {
+        if let Some(expires) = outcome.as_ref().ok().and_then(|identity| identity.expires()) {
             until = until.min(Timestamp::from_second(expires).unwrap_or(now));
         }
         // The last word on a token is the only one.
@@ -104,12 +104,7 @@ impl Heard {
     /// An estimate, in octets.
     fn weight(&self) -> u32 {
         let held = match &self.outcome {
-            Ok(identity) => {
-                let texts = identity.groups.iter().chain(&identity.scopes).map(|text| text.len() + 24).sum::<usize>();
-                // The claims as JSON, doubled for the tree they are kept in.
-                let claims = serde_json::to_string(&identity.raw).map_or(0, |text| text.len());
-                texts + 4 * claims
-            }
+            Ok(identity) => identity.size(),
             Err(refused) => refused.detail.len(),
         };
         u32::try_from(held).unwrap_or(u32::MAX).saturating_add(LEAST)

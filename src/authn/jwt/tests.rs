@@ -112,7 +112,7 @@ fn tokens_of_jsonwebtoken_verify_here_and_ours_there() {
         let header = jsonwebtoken::Header { kid: Some("k1".into()), ..jsonwebtoken::Header::new(theirs) };
         let token = jsonwebtoken::encode(&header, &claims, &signer.encoding_key()).expect("a token");
         let identity = bench.judge(&token).unwrap_or_else(|reason| panic!("{algorithm}: {reason}"));
-        assert_eq!(Value::Object(identity.raw.clone()), claims, "{algorithm}");
+        assert_eq!(Value::Object(identity.unpacked().raw.clone()), claims, "{algorithm}");
 
         let jwk: Jwk = serde_json::from_value(signer.jwk("k1")).expect("a JWK");
         let key = jsonwebtoken::DecodingKey::from_jwk(&jwk).expect("a key");
@@ -129,9 +129,9 @@ fn an_identity_is_what_the_claims_say() {
     let bench = Bench::new(Algorithm::Es256);
     let claims = json!({"scope": "read write read", "scp": ["admin"]});
     let identity = bench.claims(claims).expect("an identity");
-    let raw = identity.raw.clone();
+    let raw = identity.unpacked().raw.clone();
     assert_eq!(
-        **identity,
+        identity.unpacked(),
         Claims {
             source: "people".into(),
             issuer: ISSUER.into(),
@@ -146,7 +146,7 @@ fn an_identity_is_what_the_claims_say() {
             expires: Some(NOW + 3600),
         }
     );
-    assert_eq!(identity.raw.get("iss"), Some(&json!(ISSUER)));
+    assert_eq!(identity.unpacked().raw.get("iss"), Some(&json!(ISSUER)));
 }
 
 #[test]
@@ -526,7 +526,7 @@ fn a_user_from_the_mail_address_needs_it_verified() {
     for path in ["email", "[\"email\"]"] {
         let bench = Bench::new(Algorithm::Es256)
             .with(|settings| settings.mapping.user = ClaimPath::parse(path).expect("a path"));
-        assert_eq!(bench.claims(json!({})).map(|identity| identity.user.clone()), Ok("alice@corp.test".into()));
+        assert_eq!(bench.claims(json!({})).map(|identity| identity.user().to_owned()), Ok("alice@corp.test".into()));
         for verified in [json!(null), json!(false), json!("true"), json!(1)] {
             let answer = bench.claims(json!({"email_verified": verified}));
             assert_eq!(refused(answer), Some(Reason::TokenClaims), "{verified}");

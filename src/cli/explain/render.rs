@@ -75,7 +75,7 @@ struct Caller<'e> {
     user: &'e str,
     source: &'e str,
     issuer: &'e str,
-    groups: &'e [String],
+    groups: Vec<&'e str>,
 }
 
 impl<'e> Explanation<'e> {
@@ -97,7 +97,7 @@ impl<'e> Explanation<'e> {
         match walked.map(|walked| &walked.verdict) {
             None => {}
             Some(Verdict::Allow(allow)) => {
-                set.extend(allow.headers.set().iter().map(|(name, value)| (name.as_str(), value.as_str())));
+                set.extend(allow.headers.set().map(|(name, value)| (name.as_str(), value)));
                 remove.extend(allow.headers.remove().iter().map(|name| name.as_str()));
             }
             Some(Verdict::Deny(denial)) => {
@@ -170,6 +170,7 @@ impl<'e> Route<'e> {
 
 impl<'e> Caller<'e> {
     fn of(identity: &'e Identity) -> Caller<'e> {
-        Caller { user: &identity.user, source: &identity.source, issuer: &identity.issuer, groups: &identity.groups }
+        let groups = identity.groups().iter().collect();
+        Caller { user: identity.user(), source: identity.source(), issuer: identity.issuer(), groups }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::model::claim::Claim;
 use crate::model::claim_path::ClaimPath;
 use crate::model::identity::Identity;
 
@@ -23,17 +24,17 @@ impl ClaimTest {
 
     /// Does the claim hold one of the values? An absent claim does not.
     pub fn holds(&self, identity: &Identity) -> bool {
-        match self.path.lookup(&identity.raw) {
-            Some(Value::Array(items)) => items.iter().any(|item| self.is_wanted(item)),
-            Some(value) => self.is_wanted(value),
+        match identity.claim(&self.path) {
+            Some(Claim::List(mut items)) => items.any(|item| self.is_wanted(&item)),
+            Some(claim) => self.is_wanted(&claim),
             None => false,
         }
     }
 
-    fn is_wanted(&self, found: &Value) -> bool {
+    fn is_wanted(&self, found: &Claim<'_>) -> bool {
         self.values.iter().any(|wanted| match (wanted, found) {
-            (Value::Number(wanted), Value::Number(found)) => wanted.as_f64() == found.as_f64(),
-            (wanted, found) => wanted == found,
+            (Value::Number(wanted), Claim::Number(found)) => wanted.as_f64() == found.as_f64(),
+            (wanted, found) => found.is(wanted),
         })
     }
 }

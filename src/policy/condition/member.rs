@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::model::claim::Texts;
 use crate::model::identity::Identity;
 
 /// A set of names. A policy may have as many sets as routes, most of them of one name.
@@ -39,7 +40,7 @@ impl Members {
     /// Is `name`, as the identity's source gave it, one of these?
     pub fn name(&self, identity: &Identity, name: &str) -> bool {
         let meant = |member: &Member| {
-            member.name == name && member.source.as_ref().is_none_or(|source| *source == identity.source)
+            member.name == name && member.source.as_ref().is_none_or(|source| source == identity.source())
         };
         let Some(sorted) = &self.sorted else { return self.written.iter().any(meant) };
         let member = |number: &u32| self.written.get(*number as usize);
@@ -49,7 +50,7 @@ impl Members {
     }
 
     /// Is one of `names` one of these?
-    pub fn name_one_of(&self, identity: &Identity, names: &[String]) -> bool {
+    pub fn name_one_of(&self, identity: &Identity, names: Texts<'_>) -> bool {
         names.iter().any(|name| self.name(identity, name))
     }
 

@@ -17,7 +17,7 @@ pub struct Role {
 impl Role {
     /// Does this identity hold the role?
     pub fn is_held_by(&self, identity: &Identity) -> bool {
-        self.groups.name_one_of(identity, &identity.groups) || self.users.name(identity, &identity.user)
+        self.groups.name_one_of(identity, identity.groups()) || self.users.name(identity, identity.user())
     }
 }
 

@@ -11,7 +11,7 @@ pub struct Scopes(pub Vec<String>);
 impl Scopes {
     /// Was one of them granted?
     pub fn granted_to(&self, identity: &Identity) -> bool {
-        self.0.iter().any(|scope| identity.scopes.contains(scope))
+        self.0.iter().any(|scope| identity.scopes().contains(scope))
     }
 }
 

@@ -12,7 +12,7 @@ pub struct SourceNames(pub Vec<Arc<str>>);
 impl SourceNames {
     /// Was it one of these?
     pub fn vouched_for(&self, identity: &Identity) -> bool {
-        self.0.contains(&identity.source)
+        self.0.contains(identity.source())
     }
 }
 

@@ -82,7 +82,7 @@ fn names_mean_the_same_in_short_and_long_lists() {
         let (crowded, reversed): (Vec<_>, Vec<_>) =
             (crowd().collect(), crowd().collect::<Vec<_>>().into_iter().rev().collect());
         for list in [&names, &crowded, &reversed] {
-            assert_eq!(members(list).name_one_of(&alice, &alice.groups), found, "{list:?}");
+            assert_eq!(members(list).name_one_of(&alice, alice.groups()), found, "{list:?}");
         }
     }
 }
@@ -111,7 +111,7 @@ fn i7_a_mail_address_that_nobody_verified_is_neither_here_nor_there() {
         let mut claims = crate::model::identity::Claims {
             email: mail.map(str::to_owned),
             email_verified: verified,
-            ..(**identity("u", &[])).clone()
+            ..identity("u", &[]).unpacked()
         };
         claims.raw.insert("email".to_owned(), json!("root@corp.test"));
         let principal = Principal::Identified(Arc::new(Identity::verified(claims).expect("an identity")));

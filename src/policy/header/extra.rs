@@ -67,19 +67,19 @@ impl ExtraHeader {
         let text = match &self.content {
             Content::Constant(text) => return Written::Text(text.clone()),
             Content::Fact(fact) => match fact {
-                Fact::Source => identity.source.to_string(),
-                Fact::Issuer => identity.issuer.to_string(),
-                Fact::Subject => identity.subject.clone(),
-                Fact::Scopes if identity.scopes.is_empty() => return Written::Absent,
-                Fact::Scopes if identity.scopes.iter().any(|scope| scope.contains(' ')) => return Written::Dropped,
-                Fact::Scopes => identity.scopes.join(" "),
+                Fact::Source => identity.source().to_string(),
+                Fact::Issuer => identity.issuer().to_string(),
+                Fact::Subject => identity.subject().to_owned(),
+                Fact::Scopes if identity.scopes().is_empty() => return Written::Absent,
+                Fact::Scopes if identity.scopes().iter().any(|scope| scope.contains(' ')) => return Written::Dropped,
+                Fact::Scopes => identity.scopes().join(" "),
             },
             // An application takes what we send for proven.
             Content::Claim { path, .. } if identity.states_unverified_mail(path) => return Written::Dropped,
-            Content::Claim { path, format, encoding } => match path.lookup(&identity.raw) {
+            Content::Claim { path, format, encoding } => match identity.claim(path).map(|claim| claim.tree()) {
                 None | Some(Value::Null) => return Written::Absent,
                 Some(Value::String(text)) if text.is_empty() => return Written::Absent,
-                Some(value) => match format.write(value, *encoding) {
+                Some(value) => match format.write(&value, *encoding) {
                     Some(text) if text.is_empty() => return Written::Absent,
                     Some(text) => text,
                     None => return Written::Dropped,
@@ -150,7 +150,7 @@ mod tests {
     fn written(content: Content, raw: Value) -> Written {
         let Value::Object(raw) = raw else { panic!("claims are an object") };
         let base = identity("alice", &["ops"]);
-        let claims = Claims { raw, scopes: vec!["read".into(), "write".into()], ..(**base).clone() };
+        let claims = Claims { raw, scopes: vec!["read".into(), "write".into()], ..base.unpacked() };
         let identity = Identity::verified(claims).expect("an identity");
         ExtraHeader { name: HeaderName::from_static("x-extra"), content }.write(&identity)
     }
@@ -194,7 +194,7 @@ mod tests {
         let format = ClaimFormat::Text { separator: ',' };
         let content = Content::Claim { path: ClaimPath::member("email"), format, encoding: Encoding::Plain };
         let base = identity("alice", &[]);
-        let mut claims = Claims { email: Some("root@corp.test".into()), email_verified: true, ..(**base).clone() };
+        let mut claims = Claims { email: Some("root@corp.test".into()), email_verified: true, ..base.unpacked() };
         claims.raw.insert("email".to_owned(), json!("root@corp.test"));
         let header = ExtraHeader { name: HeaderName::from_static("x-mail"), content };
         let verified = Identity::verified(claims.clone()).expect("an identity");
@@ -208,6 +208,6 @@ mod tests {
         let constant = HeaderText::constant("postern");
         assert_eq!(written(Content::Constant(constant), json!({})), text("postern"));
         assert_eq!(written(Content::Fact(Fact::Scopes), json!({})), text("read write"));
-        assert_eq!(written(Content::Fact(Fact::Source), json!({})), text(&identity("alice", &[]).source));
+        assert_eq!(written(Content::Fact(Fact::Source), json!({})), text(identity("alice", &[]).source()));
     }
 }

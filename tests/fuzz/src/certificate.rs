@@ -87,7 +87,7 @@ fn header(sources: &[Arc<Source>], dialect: Dialect, fields: &[(&str, &[u8])]) -
 fn attempt(sources: &[Arc<Source>], presented: &Presented<'_, '_>) -> Option<String> {
     let now = Timestamp::from_second(world::NOW).expect("a time");
     match authenticate(sources, presented, now, &Answers::none(), &mut quiet) {
-        Attempt::Verified(identity) => Some(identity.user.clone()),
+        Attempt::Verified(identity) => Some(identity.user().to_owned()),
         Attempt::Rejected(rejection) => {
             assert_eq!(rejection.reason, Reason::CertificateInvalid);
             None

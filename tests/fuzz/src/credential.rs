@@ -70,7 +70,7 @@ fn attempt(fields: &[(String, Vec<u8>)], joined: bool) -> Option<String> {
     }
     let now = Timestamp::from_second(world::NOW).expect("a time");
     match authenticate(&SOURCES, &Presented::headers(&headers), now, &Answers::none(), &mut quiet) {
-        Attempt::Verified(identity) => Some(identity.user.clone()),
+        Attempt::Verified(identity) => Some(identity.user().to_owned()),
         Attempt::Rejected(rejection) => {
             assert!(!rejection.reason.allows() && rejection.reason != Reason::Internal);
             assert!(!rejection.detail.contains("eyJ"), "a credential in a log: {}", rejection.detail);

@@ -89,9 +89,9 @@ fn check(token: &str, identity: &Identity) {
             assert!(at.as_f64().expect("a time") <= now + leeway, "{claims}");
         }
     }
-    assert_eq!(claims["sub"], identity.subject, "{claims}");
-    assert_eq!(claims["preferred_username"], identity.user, "{claims}");
-    for name in [&identity.subject, &identity.user] {
+    assert_eq!(claims["sub"], identity.subject(), "{claims}");
+    assert_eq!(claims["preferred_username"], identity.user(), "{claims}");
+    for name in [identity.subject(), identity.user()] {
         assert!(!name.is_empty() && name.trim() == name && !name.chars().any(char::is_control), "{name:?}");
     }
 }

@@ -80,7 +80,7 @@ impl House {
         let mut answers = Answers::none();
         loop {
             match authenticate(sources, &Presented::headers(&headers), now, &answers, &mut quiet) {
-                Attempt::Verified(identity) => return Ok(identity.user.clone()),
+                Attempt::Verified(identity) => return Ok(identity.user().to_owned()),
                 Attempt::Rejected(rejection) => return Err(rejection.reason),
                 Attempt::Absent => panic!("there is a token"),
                 Attempt::Needs(need) => {
@@ -110,8 +110,8 @@ impl House {
         };
         match self.engine.authorize(Ok(attributes), Some(2 * PATIENCE)).await.verdict {
             Verdict::Allow(allow) => {
-                let user = allow.headers.set().iter().find(|(name, _)| *name == "remote-user");
-                (200, user.map(|(_, value)| value.as_str().to_owned()))
+                let user = allow.headers.set().find(|(name, _)| *name == "remote-user");
+                (200, user.map(|(_, value)| value.to_owned()))
             }
             Verdict::Deny(denial) => (denial.status, None),
         }

@@ -70,7 +70,7 @@ impl Outcome {
                 status: 200,
                 login: None,
                 identity: sorted(
-                    allow.headers.set().iter().map(|(name, text)| (name.to_string(), text.to_string())).collect(),
+                    allow.headers.set().map(|(name, text)| (name.to_string(), text.to_string())).collect(),
                 ),
                 absent: {
                     let mut absent: Vec<_> = allow.headers.remove().iter().map(ToString::to_string).collect();

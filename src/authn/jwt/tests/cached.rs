@@ -19,14 +19,14 @@ fn source(issuer: &Issuer, keys: &Arc<Keys>, cached_tokens: u32) -> JwtSource {
 /// The verdict in words that can be compared.
 fn verdict(source: &JwtSource, token: &str, second: i64) -> String {
     if let Some(remembered) = source.recall(token, at(second)) {
-        return format!("{:?}", **remembered.identity);
+        return format!("{:?}", remembered.identity.unpacked());
     }
     let token = match Unverified::parse(token) {
         Ok(token) => token,
         Err(error) => return error.to_string(),
     };
     match source.try_verify(token, at(second), None, &mut quiet) {
-        Ok(Verdict::Verified(identity)) => format!("{:?}", **identity),
+        Ok(Verdict::Verified(identity)) => format!("{:?}", identity.unpacked()),
         Ok(other) => format!("{other:?}"),
         Err(error) => error.to_string(),
     }

@@ -1,0 +1,132 @@
+//! Reading what was packed.
+
+use serde_json::Number;
+
+use crate::model::claim::Claim;
+use crate::model::claim::List;
+use crate::model::claim::Object;
+use crate::model::claim::tag;
+use crate::model::claim::word;
+
+/// Where one reads. A packer makes only what can be read, and whoever packs a credential reads it back once; should
+/// there be nothing to read all the same, there is no value.
+#[derive(Clone, Copy)]
+pub(super) struct Reader<'p> {
+    octets: &'p [u8],
+    at: usize,
+}
+
+impl<'p> Reader<'p> {
+    /// At the first of these octets.
+    pub(super) fn new(octets: &'p [u8]) -> Reader<'p> {
+        Reader { octets, at: 0 }
+    }
+
+    /// The value here.
+    pub(super) fn claim(&mut self) -> Option<Claim<'p>> {
+        let start = *self;
+        let tag = self.octet()?;
+        Some(match tag {
+            tag::NULL => Claim::Null,
+            tag::FALSE => Claim::Bool(false),
+            tag::TRUE => Claim::Bool(true),
+            tag::WHOLE => Claim::Number(self.number()?.into()),
+            tag::NEGATIVE => Claim::Number(0_i64.checked_sub_unsigned(self.number()?)?.into()),
+            tag::FRACTION => {
+                let octets = <[u8; 8]>::try_from(self.take(8)?).ok()?;
+                Claim::Number(Number::from_f64(f64::from_le_bytes(octets))?)
+            }
+            tag::LIST => {
+                let left = self.number()?;
+                let list = List { values: *self, left };
+                self.skip_all(left)?;
+                Claim::List(list)
+            }
+            tag::OBJECT => {
+                let left = self.number()?;
+                let object = Object { members: *self, left };
+                self.skip_all(left.checked_mul(2)?)?;
+                Claim::Object(object)
+            }
+            _ => {
+                *self = start;
+                Claim::Text(self.text()?)
+            }
+        })
+    }
+
+    /// The text here, if it is one.
+    pub(super) fn text(&mut self) -> Option<&'p str> {
+        match self.octet()? {
+            tag::TEXT => {
+                let length = self.length()?;
+                std::str::from_utf8(self.take(length)?).ok()
+            }
+            tag::AGAIN => {
+                let at = self.length()?;
+                let mut there = Reader { at, ..*self };
+                if there.octet()? != tag::TEXT {
+                    return None;
+                }
+                let length = there.length()?;
+                std::str::from_utf8(there.take(length)?).ok()
+            }
+            word => word::text(word.checked_sub(tag::WORD)?),
+        }
+    }
+
+    /// Go past one value.
+    pub(super) fn skip(&mut self) -> Option<()> {
+        match self.octet()? {
+            tag::WHOLE | tag::NEGATIVE | tag::AGAIN => self.number().map(drop),
+            tag::FRACTION => self.take(8).map(drop),
+            tag::TEXT => {
+                let length = self.length()?;
+                self.take(length).map(drop)
+            }
+            tag::LIST => {
+                let left = self.number()?;
+                self.skip_all(left)
+            }
+            tag::OBJECT => {
+                let left = self.number()?;
+                self.skip_all(left.checked_mul(2)?)
+            }
+            _ => Some(()),
+        }
+    }
+
+    fn skip_all(&mut self, values: u64) -> Option<()> {
+        (0..values).try_for_each(|_| self.skip())
+    }
+
+    fn octet(&mut self) -> Option<u8> {
+        let octet = *self.octets.get(self.at)?;
+        self.at += 1;
+        Some(octet)
+    }
+
+    fn take(&mut self, length: usize) -> Option<&'p [u8]> {
+        let end = self.at.checked_add(length)?;
+        let taken = self.octets.get(self.at..end)?;
+        self.at = end;
+        Some(taken)
+    }
+
+    fn length(&mut self) -> Option<usize> {
+        usize::try_from(self.number()?).ok()
+    }
+
+    /// Seven bits an octet, the least first; the eighth says that more follow.
+    fn number(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let octet = self.octet()?;
+            number |= u64::from(octet & 0x7f) << shift;
+            if octet & 0x80 == 0 {
+                return Some(number);
+            }
+        }
+        None
+    }
+}
