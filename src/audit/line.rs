@@ -135,7 +135,7 @@ mod tests {
         Decision { reason, route: Some(Arc::new(route)), place: Some(place), principal: alice() }
     }
 
-    fn record<'r>(decision: &'r Decision, mentioned: &'r HashSet<String>, policy: &'r Arc<str>) -> Record<'r> {
+    fn record<'r>(decision: &'r Decision, mentioned: &'r HashSet<Arc<str>>, policy: &'r Arc<str>) -> Record<'r> {
         Record {
             at: "2027-01-31T12:00:00.123456789Z".parse().expect("a time"),
             decision_id: DecisionId(7),
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn a_line_says_everything_about_a_decision_and_no_more() {
         let (decision, policy) = (allowed(), Arc::from("sha256:00"));
-        let mentioned = ["ops", "staff", "root"].map(str::to_owned).into();
+        let mentioned = ["ops", "staff", "root"].map(Arc::from).into();
         let want = json!({
             "kind": "decision", "time": "2027-01-31T12:00:00.123456Z", "id": "00000000000000000000000007",
             "dialect": "nginx", "method": "GET", "host": "wiki.corp.test", "path": "/a/b",

@@ -4,6 +4,7 @@ mod files;
 
 use std::io;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,11 +97,14 @@ impl Serve {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(MAIN_THREADS)
             .thread_name("postern-main")
+            .thread_keep_alive(READER_WITHIN)
             .enable_all()
             .build()
             .context("cannot start a runtime")?;
         let outcome = runtime.block_on(async {
-            let Some((mut prepared, files)) = self.prepare()? else { return Ok(crate::cli::INVALID) };
+            let config = self.config.clone();
+            let prepared = tokio::task::spawn_blocking(move || prepare(&config)).await.context("reading the policy")?;
+            let Some((mut prepared, files)) = prepared? else { return Ok(crate::cli::INVALID) };
             let mut hangups = signal(SignalKind::hangup()).context("cannot listen for signals")?;
             let audit = prepared.audit.clone();
             let reload = Reload::start(Arc::clone(&prepared.engine), files, clock::now)?;
@@ -136,31 +140,31 @@ impl Serve {
         runtime.shutdown_background();
         outcome
     }
+}
 
-    /// Read the policy and build what it says. `None` when it is bad, which has been reported then.
-    fn prepare(&self) -> anyhow::Result<Option<(Prepared<Engine>, PolicyFiles)>> {
-        let recorder = Recorder::new(&Machine);
-        let Some(policy) = LoadedPolicy::load(&self.config, &recorder, false) else { return Ok(None) };
-        let inputs = recorder.finish();
-        warn_of(policy.warnings.problems());
-        let snapshot = Arc::new(policy.snapshot);
-        let telemetry = Arc::new(Telemetry::new()?);
-        let start = |settings| Audit::start(settings, telemetry.metrics().audit(), &snapshot.digest).map(Arc::new);
-        let audit = snapshot.audit.as_ref().map(start).transpose()?;
-        let prepared = Prepared {
-            listen: snapshot.listen.clone(),
-            policy: Arc::clone(&snapshot.digest),
-            insecure: snapshot.insecure.clone(),
-            engine: Arc::new(match &audit {
-                None => Engine::new(snapshot, Arc::clone(&telemetry)),
-                Some(audit) => Engine::new(snapshot, Arc::clone(&telemetry)).with_audit(Arc::clone(audit)),
-            }),
-            telemetry,
-            audit,
-        };
-        let settings = prepared.engine.snapshot().audit.clone();
-        Ok(Some((prepared, PolicyFiles::new(self.config.clone(), policy.loaded, inputs, settings))))
-    }
+/// Read the policy and build what it says. `None` when it is bad, which has been reported then.
+fn prepare(config: &Path) -> anyhow::Result<Option<(Prepared<Engine>, PolicyFiles)>> {
+    let recorder = Recorder::new(&Machine);
+    let Some(policy) = LoadedPolicy::load(config, &recorder, false) else { return Ok(None) };
+    let inputs = recorder.finish();
+    warn_of(policy.warnings.problems());
+    let snapshot = Arc::new(policy.snapshot);
+    let telemetry = Arc::new(Telemetry::new()?);
+    let start = |settings| Audit::start(settings, telemetry.metrics().audit(), &snapshot.digest).map(Arc::new);
+    let audit = snapshot.audit.as_ref().map(start).transpose()?;
+    let prepared = Prepared {
+        listen: snapshot.listen.clone(),
+        policy: Arc::clone(&snapshot.digest),
+        insecure: snapshot.insecure.clone(),
+        engine: Arc::new(match &audit {
+            None => Engine::new(snapshot, Arc::clone(&telemetry)),
+            Some(audit) => Engine::new(snapshot, Arc::clone(&telemetry)).with_audit(Arc::clone(audit)),
+        }),
+        telemetry,
+        audit,
+    };
+    let settings = prepared.engine.snapshot().audit.clone();
+    Ok(Some((prepared, PolicyFiles::new(config.to_owned(), policy.loaded, inputs, settings))))
 }
 
 fn warn_of(warnings: &Problems) {
@@ -175,6 +179,10 @@ fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
 
 /// The accept loops, the admin pages, key fetches and reloads; checks have threads of their own.
 const MAIN_THREADS: usize = 2;
+
+/// A policy is read on a thread of its own, which ends when it has had nothing to do for so long. Then the allocator
+/// gives back what reading took: several times what a policy takes itself.
+const READER_WITHIN: Duration = Duration::from_secs(3);
 
 /// How long the end of the process waits for the last lines of the audit log.
 const AUDIT_WITHIN: Duration = Duration::from_secs(5);

@@ -20,6 +20,7 @@ use serde::Deserialize;
 use crate::config::at::At;
 use crate::config::at::Entries;
 use crate::config::at::OneOrMany;
+use crate::config::at::list;
 use crate::config::at::one_or_many;
 
 pub use admin::Admin;
@@ -230,7 +231,7 @@ pub struct Defaults {
     #[serde(default)]
     pub encode: Option<At<Encode>>,
     /// Routes that come before each host's own.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "list")]
     pub routes: Vec<At<Route>>,
 }
 
@@ -266,7 +267,7 @@ pub struct HostBlock {
     #[serde(default)]
     pub inherit_routes: Option<At<bool>>,
     /// The routes, first match first.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "list")]
     pub routes: Vec<At<Route>>,
 }
 
@@ -295,41 +296,42 @@ pub enum PathCase {
     Sensitive,
 }
 
-// Its largest parts are boxed: what is read moves from hand to hand, and there may be a hundred thousand routes.
+// Nearly all of it is boxed: what is read moves from hand to hand, most keys are left out, and there may be a hundred
+// thousand routes.
 /// One route: a path pattern, methods, and what a caller must be.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Route {
     /// The name in logs and metrics. Default: the path pattern.
     #[serde(default)]
-    pub name: Option<At<String>>,
+    pub name: Option<Box<At<String>>>,
     /// `/a/b`, `/a/*` or `/a/{id}` (one segment), `/a/**` (all below, and `/a` itself).
     #[serde(default)]
     pub path: Option<At<String>>,
     /// What patterns cannot say: a regular expression over the decoded path, anchored at both ends. Instead of `path`.
     #[serde(default)]
-    pub path_regex: Option<At<String>>,
+    pub path_regex: Option<Box<At<String>>>,
     /// The methods. Default: the registered nine. `GET` implies `HEAD`; `any` stands for every method.
     #[serde(default)]
-    pub methods: Option<At<OneOrMany<At<String>>>>,
+    pub methods: Option<Box<At<OneOrMany<At<String>>>>>,
     /// `true`: everyone may pass, credentials are ignored, no identity is sent. Excludes `require`.
     #[serde(default)]
-    pub public: Option<At<bool>>,
+    pub public: Option<Box<At<bool>>>,
     /// What must hold. Without it (and without `public`) nobody passes.
     #[serde(default)]
     pub require: Option<Box<At<Require>>>,
     /// The identity sources of this route, in order. `anonymous` may stand last.
     #[serde(default)]
-    pub identity: Option<At<OneOrMany<At<String>>>>,
+    pub identity: Option<Box<At<OneOrMany<At<String>>>>>,
     /// Networks a client must be in, besides those of the host and of `defaults`. `any` lifts theirs.
     #[serde(default)]
-    pub network: Option<At<OneOrMany<At<String>>>>,
+    pub network: Option<Box<At<OneOrMany<At<String>>>>>,
     /// Gates that close by themselves, besides those of the host and of `defaults`.
     #[serde(default)]
     pub deny: Option<Box<At<Deny>>>,
     /// `keep`: paths with `%2f` or double encoding may use this route, if every reading of them lands here.
     #[serde(default)]
-    pub encoded_slash: Option<At<EncodedSlash>>,
+    pub encoded_slash: Option<Box<At<EncodedSlash>>>,
 }
 
 /// Gates that close: each key by itself, on what it names and on what cannot be known.
@@ -390,46 +392,46 @@ pub enum EncodedSlash {
 pub struct Require {
     /// The caller is in one of these groups.
     #[serde(default)]
-    pub groups: Option<At<OneOrMany<At<String>>>>,
+    pub groups: Option<Box<At<OneOrMany<At<String>>>>>,
     /// The caller has one of these roles.
     #[serde(default)]
-    pub roles: Option<At<OneOrMany<At<String>>>>,
+    pub roles: Option<Box<At<OneOrMany<At<String>>>>>,
     /// The caller is one of these users.
     #[serde(default)]
-    pub users: Option<At<OneOrMany<At<String>>>>,
+    pub users: Option<Box<At<OneOrMany<At<String>>>>>,
     /// The caller's token has one of these scopes.
     #[serde(default)]
-    pub scopes: Option<At<OneOrMany<At<String>>>>,
+    pub scopes: Option<Box<At<OneOrMany<At<String>>>>>,
     /// The caller was identified by one of these sources.
     #[serde(default)]
-    pub identity: Option<At<OneOrMany<At<String>>>>,
+    pub identity: Option<Box<At<OneOrMany<At<String>>>>>,
     /// Claims by path: each must have one of the values written for it.
     #[serde(default)]
-    pub claims: Option<At<ClaimValues>>,
+    pub claims: Option<Box<At<ClaimValues>>>,
     /// The client's address is in one of these networks.
     #[serde(default)]
-    pub network: Option<At<OneOrMany<At<String>>>>,
+    pub network: Option<Box<At<OneOrMany<At<String>>>>>,
     /// Headers of the request: each stands once, with one of the values written for it.
     #[serde(default)]
-    pub headers: Option<At<TextValues>>,
+    pub headers: Option<Box<At<TextValues>>>,
     /// Query parameters: each stands once, with one of the values written for it.
     #[serde(default)]
-    pub query: Option<At<TextValues>>,
+    pub query: Option<Box<At<TextValues>>>,
     /// It is such a time now.
     #[serde(default)]
-    pub schedule: Option<At<Schedule>>,
+    pub schedule: Option<Box<At<Schedule>>>,
     /// `true`: any identified caller.
     #[serde(default)]
-    pub authenticated: Option<At<bool>>,
+    pub authenticated: Option<Box<At<bool>>>,
     /// One of these requirements holds.
     #[serde(default)]
-    pub any: Option<At<Vec<At<Require>>>>,
+    pub any: Option<Box<At<Vec<At<Require>>>>>,
     /// All of these requirements hold.
     #[serde(default)]
-    pub all: Option<At<Vec<At<Require>>>>,
+    pub all: Option<Box<At<Vec<At<Require>>>>>,
     /// This requirement is false, and known to be.
     #[serde(default)]
-    pub not: Option<At<Box<Require>>>,
+    pub not: Option<Box<At<Require>>>,
 }
 
 /// Values by the path of the claim that must have one of them.

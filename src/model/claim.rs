@@ -79,7 +79,7 @@ impl Packed {
         for _ in 0..number {
             reader.skip()?;
         }
-        reader.claim()
+        reader.last()
     }
 
     /// How many octets that takes.
@@ -87,7 +87,8 @@ impl Packed {
         self.0.len()
     }
 
-    fn values(&self) -> impl Iterator<Item = Claim<'_>> {
+    /// Every value in order.
+    pub fn values(&self) -> impl Iterator<Item = Claim<'_>> {
         let mut reader = Reader::new(&self.0);
         std::iter::from_fn(move || reader.claim())
     }
@@ -156,7 +157,7 @@ impl<'p> Object<'p> {
         while rest.left > 0 {
             rest.left -= 1;
             if rest.members.text()? == name {
-                return rest.members.claim();
+                return rest.members.last();
             }
             rest.members.skip()?;
         }

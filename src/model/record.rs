@@ -29,7 +29,7 @@ pub struct Record<'r> {
     /// `None` when the request could not be read so far.
     pub client: Option<Client>,
     /// The groups that the policy names anywhere: of a caller's groups, only these can have mattered.
-    pub mentioned: Option<&'r HashSet<String>>,
+    pub mentioned: Option<&'r HashSet<Arc<str>>>,
     /// Digest of the policy that decided.
     pub policy: &'r Arc<str>,
     /// Which policy of this process that was: 1 for that of the start, one more with each reload.

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use http::HeaderName;
 
+use crate::model::claim::Claim;
 use crate::model::claim::Packed;
 use crate::model::claim::Packer;
 use crate::model::decision::DecisionId;
@@ -72,7 +73,8 @@ impl AllowHeaders {
 
     /// Identity headers to set on the request upstream.
     pub fn set(&self) -> impl Iterator<Item = (&HeaderName, &str)> {
-        self.names.set.iter().enumerate().map(|(number, name)| (name, self.value(number)))
+        let mut values = self.values.values();
+        self.names.set.iter().map(move |name| (name, text_of(values.next())))
     }
 
     /// The names alone of the headers to set.
@@ -82,8 +84,7 @@ impl AllowHeaders {
 
     /// The value of the header of this number among those to set: always the text of a [`HeaderText`].
     pub fn value(&self, number: usize) -> &str {
-        // INVARIANT: there are as many values as names. A name without one would be set to nothing, never left alone.
-        self.values.value(number).and_then(|value| value.text()).unwrap_or_default()
+        text_of(self.values.value(number))
     }
 
     /// Headers that must be absent upstream: every owned identity header that is not set, and what holds nothing but
@@ -96,6 +97,11 @@ impl AllowHeaders {
     pub fn written(&self, write: impl FnOnce() -> Bytes) -> Bytes {
         self.written.get_or_init(write).clone()
     }
+}
+
+// INVARIANT: there are as many values as names. A name without one would be set to nothing, never left alone.
+fn text_of<'p>(value: Option<Claim<'p>>) -> &'p str {
+    value.and_then(|value| value.text()).unwrap_or_default()
 }
 
 impl PartialEq for AllowHeaders {

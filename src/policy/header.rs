@@ -4,6 +4,7 @@ pub mod extra;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use http::HeaderName;
 use thiserror::Error;
@@ -45,7 +46,7 @@ pub struct GroupRule {
     /// Send only groups that the policy mentions, always.
     pub only_mentioned: bool,
     /// Groups the policy mentions anywhere.
-    pub mentioned: HashSet<String>,
+    pub mentioned: HashSet<Arc<str>>,
     /// The longest value, in octets.
     pub max_bytes: usize,
     pub format: GroupFormat,
@@ -207,7 +208,7 @@ mod tests {
     fn rule(only_mentioned: bool, mentioned: &[&str], max_bytes: usize) -> GroupRule {
         GroupRule {
             only_mentioned,
-            mentioned: mentioned.iter().map(|group| (*group).to_owned()).collect(),
+            mentioned: mentioned.iter().map(|group| (*group).into()).collect(),
             max_bytes,
             format: GroupFormat::List { separator: ',', encoding: Encoding::Plain },
         }

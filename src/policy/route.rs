@@ -12,7 +12,6 @@ use crate::policy::requirement::Requirement;
 #[derive(Debug)]
 pub struct Route {
     pub id: Arc<RouteId>,
-    pub pattern: RoutePattern,
     pub methods: Methods,
     pub access: Access,
     pub sources: Sources,
@@ -151,10 +150,10 @@ pub(crate) mod testing {
     use crate::policy::pattern::PathPattern;
 
     /// A public route; `methods` is empty for the registered nine, `any`, or a comma-separated list.
-    pub(crate) fn route(name: &str, path: &str, methods: &str) -> Route {
-        Route {
+    pub(crate) fn route(name: &str, path: &str, methods: &str) -> (RoutePattern, Route) {
+        let pattern = RoutePattern::Path(PathPattern::parse(path).expect(path));
+        let route = Route {
             id: Arc::new(RouteId { host: "test".into(), name: name.into(), place: Place::whole("test.yaml") }),
-            pattern: RoutePattern::Path(PathPattern::parse(path).expect(path)),
             methods: match methods {
                 "" => Methods::registered(),
                 "any" => Methods::any(),
@@ -164,6 +163,7 @@ pub(crate) mod testing {
             sources: Sources { list: 0, asks: true, anonymous: false },
             gates: Arc::default(),
             keeps_encoded_slash: false,
-        }
+        };
+        (pattern, route)
     }
 }

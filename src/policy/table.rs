@@ -2,8 +2,9 @@
 
 mod trie;
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use hashbrown::HashMap;
 
 use crate::model::path::reading::Reading;
 use crate::policy::regex::PathRegex;
@@ -36,24 +37,24 @@ pub enum Found<'p> {
 }
 
 impl RouteTable {
-    /// Index routes in their order.
-    pub fn new(routes: Vec<Route>) -> RouteTable {
+    /// Index routes in their order, each by its pattern. The patterns themselves are not kept.
+    pub fn new(routes: Vec<(RoutePattern, Route)>) -> RouteTable {
+        let (patterns, routes): (Vec<RoutePattern>, Vec<Route>) = routes.into_iter().unzip();
         let mut table = RouteTable { next: vec![NONE; routes.len()], ..RouteTable::default() };
-        let upper = |route: &Route| route.pattern.mentions_upper_case();
-        table.mentions_upper_case = routes.iter().any(upper);
-        let in_paths = |route: &Route| matches!(route.pattern, RoutePattern::Path(_)) && upper(route);
-        table.folded = routes.iter().any(in_paths).then(Trie::default);
+        table.mentions_upper_case = patterns.iter().any(RoutePattern::mentions_upper_case);
+        let in_paths =
+            |pattern: &RoutePattern| matches!(pattern, RoutePattern::Path(_)) && pattern.mentions_upper_case();
+        table.folded = patterns.iter().any(in_paths).then(Trie::default);
         // The last route so far of each pattern.
-        #[expect(clippy::mutable_key_type, reason = "an expression is hashed and compared by its text alone")]
-        let mut last: HashMap<&RoutePattern, u32> = HashMap::with_capacity(routes.len());
-        for (route, number) in routes.iter().zip(0..) {
-            if let Some(before) = last.insert(&route.pattern, number) {
+        let mut last: HashMap<&RoutePattern, u32> = HashMap::with_capacity(patterns.len());
+        for (pattern, number) in patterns.iter().zip(0..) {
+            if let Some(before) = last.insert(pattern, number) {
                 if let Some(next) = table.next.get_mut(before as usize) {
                     *next = number;
                 }
                 continue;
             }
-            match &route.pattern {
+            match pattern {
                 RoutePattern::Path(pattern) => {
                     table.exact.insert(pattern, number, false);
                     if let Some(folded) = &mut table.folded {
@@ -172,9 +173,8 @@ mod tests {
     #[test]
     fn expressions_keep_their_place_in_the_order() {
         let regex = |name: &str, text: &str| {
-            let mut route = route(name, "/", "");
-            route.pattern = RoutePattern::Regex(Arc::new(PathRegex::parse(text).expect(text)));
-            route
+            let (_, route) = route(name, "/", "");
+            (RoutePattern::Regex(Arc::new(PathRegex::parse(text).expect(text))), route)
         };
         let table = RouteTable::new(vec![
             route("first", "/img/logo.png", ""),

@@ -24,6 +24,7 @@ use crate::policy::header::GroupRule;
 use crate::policy::host::HostPattern;
 use crate::policy::requirement::Requirement;
 use crate::policy::route::Methods;
+use crate::policy::route::RoutePattern;
 use crate::policy::route::Sources;
 use crate::policy::route::testing::route;
 use crate::policy::spoof::SpoofMode;
@@ -39,15 +40,15 @@ fn group(name: &str) -> Requirement {
 }
 
 /// `public`, or `group`, for a path.
-fn rule(path: &str, who: &str) -> Route {
+fn rule(path: &str, who: &str) -> (RoutePattern, Route) {
     let mut rule = route(path, path, "");
     if who != "public" {
-        rule.access = Access::Require(group(who));
+        rule.1.access = Access::Require(group(who));
     }
     rule
 }
 
-fn policy(case_sensitive: bool, routes: Vec<Route>) -> Policy {
+fn policy(case_sensitive: bool, routes: Vec<(RoutePattern, Route)>) -> Policy {
     let block = HostBlock {
         key: "h.test".into(),
         place: place(),
@@ -195,7 +196,7 @@ fn case_is_folded_unless_the_host_is_sensitive() {
 fn p2_encoded_slashes_and_double_encoding_need_an_opt_in() {
     let keeping = |who| {
         let mut rule = rule("/files/**", who);
-        rule.keeps_encoded_slash = true;
+        rule.1.keeps_encoded_slash = true;
         rule
     };
     let staff = in_groups(&["staff"]);
@@ -222,7 +223,7 @@ fn f3_deny_is_what_is_left() {
     assert_eq!(verdict(&policy(false, vec![route("x", "/", "POST")]), "/", &staff), Reason::MethodNotListed);
     let empty = |requirement| {
         let mut rule = rule("/", "staff");
-        rule.access = Access::Require(requirement);
+        rule.1.access = Access::Require(requirement);
         policy(false, vec![rule])
     };
     assert_eq!(verdict(&empty(Requirement::All(vec![], place())), "/", &staff), Reason::RequirementFailed);
@@ -234,15 +235,15 @@ fn f3_deny_is_what_is_left() {
 #[test]
 fn not_unknown_admits_nobody() {
     let mut rule = rule("/", "staff");
-    rule.access = Access::Require(Requirement::Not(Box::new(group("admins")), place()));
-    rule.sources = Sources { list: 0, asks: false, anonymous: true };
+    rule.1.access = Access::Require(Requirement::Not(Box::new(group("admins")), place()));
+    rule.1.sources = Sources { list: 0, asks: false, anonymous: true };
     assert_eq!(verdict(&policy(false, vec![rule]), "/", &Principal::Anonymous), Reason::RequirementFailed);
 }
 
 #[test]
 fn a_caller_who_could_become_known_is_asked_to() {
     let mut rule = rule("/", "staff");
-    rule.sources = Sources { list: 0, asks: true, anonymous: true };
+    rule.1.sources = Sources { list: 0, asks: true, anonymous: true };
     let policy = policy(false, vec![rule]);
     assert_eq!(verdict(&policy, "/", &Principal::Anonymous), Reason::CredentialMissing);
     assert_eq!(verdict(&policy, "/", &in_groups(&["other"])), Reason::RequirementFailed);
@@ -253,7 +254,7 @@ fn gates_close_on_unknown_addresses_and_hold_for_public_routes_too() {
     let gated = |who| {
         let mut rule = rule("/", who);
         let set = Arc::new(NetworkSet::new(parse_network("192.0.2.0/24")));
-        rule.gates = [Gate {
+        rule.1.gates = [Gate {
             of: "host",
             rule: GateRule::Within(Networks { names: vec!["office".into()], set }),
             place: place(),
@@ -281,7 +282,7 @@ fn gates_close_on_unknown_addresses_and_hold_for_public_routes_too() {
 fn deny_gates_close_on_what_they_name_and_on_what_is_unknown() {
     let denying = |rule: GateRule| {
         let mut route = rule_of("staff");
-        route.gates = [Gate { of: "host", rule, place: place() }].into();
+        route.1.gates = [Gate { of: "host", rule, place: place() }].into();
         policy(false, vec![route])
     };
     let set = || Arc::new(NetworkSet::new(parse_network("192.0.2.0/24")));
@@ -313,7 +314,7 @@ fn deny_gates_close_on_what_they_name_and_on_what_is_unknown() {
 fn h9_only_a_whole_preflight_passes_and_only_where_it_is_allowed() {
     let block = |preflight| {
         let mut route = rule_of("staff");
-        route.methods = Methods::listed(["GET", "PUT"]);
+        route.1.methods = Methods::listed(["GET", "PUT"]);
         let block = HostBlock {
             key: "h.test".into(),
             place: place(),
@@ -345,6 +346,6 @@ fn h9_only_a_whole_preflight_passes_and_only_where_it_is_allowed() {
 }
 
 /// A route for `/` alone.
-fn rule_of(who: &str) -> Route {
+fn rule_of(who: &str) -> (RoutePattern, Route) {
     rule("/", who)
 }

@@ -3,6 +3,7 @@
 mod extra;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use http::HeaderName;
 
@@ -93,7 +94,7 @@ fn same_names<'w>(written: impl Iterator<Item = &'w At<String>>) -> Vec<Problem>
 fn group_rule(
     written: Option<&At<tree::GroupHeader>>,
     encode: Option<&At<tree::HeaderEncoding>>,
-    mentioned: HashSet<String>,
+    mentioned: HashSet<Arc<str>>,
     problems: &mut Vec<Problem>,
 ) -> GroupRule {
     let encoding = encoding(encode);
@@ -135,13 +136,13 @@ fn separator(written: Option<&At<String>>, problems: &mut Vec<Problem>) -> char 
 }
 
 /// Every group that a requirement or a role names.
-fn mentioned(blocks: &[(HostPattern, HostBlock)], roles: &Roles) -> HashSet<String> {
-    let mut mentioned: HashSet<String> = roles.groups().map(str::to_owned).collect();
+fn mentioned(blocks: &[(HostPattern, HostBlock)], roles: &Roles) -> HashSet<Arc<str>> {
+    let mut mentioned: HashSet<Arc<str>> = roles.groups().cloned().collect();
     for route in blocks.iter().flat_map(|(_, block)| block.routes.iter()) {
         if let Access::Require(requirement) = &route.access {
             requirement.conditions(&mut |condition, _| {
                 if let Condition::Groups(members) = condition {
-                    mentioned.extend(members.iter().map(|member| member.name.clone()));
+                    mentioned.extend(members.iter().map(|member| Arc::clone(&member.name)));
                 }
             });
         }

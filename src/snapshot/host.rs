@@ -72,15 +72,15 @@ fn build(
     let host: Arc<str> = key.as_str().into();
     let mut scope = Scope { key, block, defaults, names, problems, gates: None };
     let of_defaults: Arc<str> = "defaults".into();
-    let default_routes: Vec<Route> = inherited.iter().filter_map(|route| scope.route(&of_defaults, route)).collect();
-    let own_routes: Vec<Route> = block.routes.iter().filter_map(|route| scope.route(&host, route)).collect();
+    let default_routes: Vec<_> = inherited.iter().filter_map(|route| scope.route(&of_defaults, route)).collect();
+    let own_routes: Vec<_> = block.routes.iter().filter_map(|route| scope.route(&host, route)).collect();
     overlap::check(&default_routes, &own_routes, scope.problems);
     if inherited.is_empty() && block.routes.is_empty() {
         let message = format!("host `{}` has no routes: every request to it is denied", key.value);
         scope.problems.push(Problem::warning(key.place.clone(), "", message));
     }
     let login = scope.login();
-    let routes: Vec<Route> = default_routes.into_iter().chain(own_routes).collect();
+    let routes: Vec<_> = default_routes.into_iter().chain(own_routes).collect();
     let case_sensitive = block.path_case.as_deref() == Some(&tree::PathCase::Sensitive);
     if !case_sensitive {
         overlap::warn_of_case(&routes, scope.problems);
@@ -107,27 +107,31 @@ struct Scope<'c> {
 }
 
 impl Scope<'_> {
-    fn route(&mut self, host: &Arc<str>, route: &At<tree::Route>) -> Option<Route> {
+    fn route(&mut self, host: &Arc<str>, route: &At<tree::Route>) -> Option<(RoutePattern, Route)> {
         let access = access::access(route, self.names, self.problems);
         let sources = self.sources(route, matches!(access, crate::policy::route::Access::Public));
         let gates = self.gates_of(route);
-        let methods = methods(route.methods.as_ref(), self.problems);
+        let methods = methods(route.methods.as_deref(), self.problems);
         let pattern = pattern(route, self.problems)?;
-        let name = route.name.as_ref().or(route.path.as_ref()).or(route.path_regex.as_ref())?;
-        Some(Route {
+        let name = called(route)?;
+        let route = Route {
             id: Arc::new(RouteId { host: Arc::clone(host), name: name.as_str().into(), place: route.place.clone() }),
-            pattern,
             methods,
             access,
             sources,
             gates,
-            keeps_encoded_slash: route.encoded_slash.as_deref() == Some(&tree::EncodedSlash::Keep),
-        })
+            keeps_encoded_slash: route
+                .encoded_slash
+                .as_ref()
+                .is_some_and(|slash| slash.value == tree::EncodedSlash::Keep),
+        };
+        Some((pattern, route))
     }
 
     /// The route's sources, else the host's, else the default's, else the only one there is.
     fn sources(&mut self, route: &At<tree::Route>, public: bool) -> Sources {
-        let written = [&route.identity, &self.block.identity, &self.defaults.identity].into_iter().flatten().next();
+        let inherited = || self.block.identity.as_ref().or(self.defaults.identity.as_ref());
+        let written = route.identity.as_deref().or_else(inherited);
         let Some(list) = written else {
             let only = self.names.identities.only();
             if only.is_none() && !public {
@@ -165,7 +169,7 @@ impl Scope<'_> {
     }
 
     fn gates(&mut self, route: &At<tree::Route>) -> Vec<Gate> {
-        let mut lists = vec![("defaults", &self.defaults.network), ("host", &self.block.network)];
+        let mut lists = vec![("defaults", self.defaults.network.as_ref()), ("host", self.block.network.as_ref())];
         match &route.network {
             Some(network) if network.iter().any(|name| name.value == "any") => {
                 if network.len() > 1 {
@@ -179,7 +183,7 @@ impl Scope<'_> {
                 ));
                 lists.clear();
             }
-            _ => lists.push(("route", &route.network)),
+            _ => lists.push(("route", route.network.as_deref())),
         }
         let (defaults, host) = (self.defaults.deny.as_ref(), self.block.deny.as_ref());
         let levels = [("defaults", defaults), ("host", host), ("route", route.deny.as_deref())];
@@ -187,7 +191,7 @@ impl Scope<'_> {
             levels.into_iter().filter_map(|(of, deny)| Some(self.deny(of, deny?))).flatten().collect();
         lists
             .into_iter()
-            .filter_map(|(of, list)| Some((of, list.as_ref()?)))
+            .filter_map(|(of, list)| Some((of, list?)))
             .map(|(of, list)| Gate {
                 of,
                 rule: GateRule::Within(self.names.networks.union(list, self.problems)),
@@ -243,12 +247,17 @@ impl Scope<'_> {
 
 /// What a route is called in messages.
 pub(super) fn title(route: &tree::Route) -> &str {
-    [&route.name, &route.path, &route.path_regex].into_iter().flatten().next().map_or("unnamed", |at| at.as_str())
+    called(route).map_or("unnamed", |name| name.as_str())
+}
+
+/// Its name, or the path it is for.
+fn called(route: &tree::Route) -> Option<&At<String>> {
+    route.name.as_deref().or(route.path.as_ref()).or(route.path_regex.as_deref())
 }
 
 /// `path`, or `path_regex`.
 fn pattern(route: &At<tree::Route>, problems: &mut Problems) -> Option<RoutePattern> {
-    let built = match (&route.path, &route.path_regex) {
+    let built = match (&route.path, route.path_regex.as_deref()) {
         (Some(path), None) => {
             PathPattern::parse(path).map(RoutePattern::Path).map_err(|error| (path, error.to_string()))
         }

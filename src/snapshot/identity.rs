@@ -158,7 +158,7 @@ impl Identities {
         }
         if !self.qualified {
             problems.0.extend(self.looks_qualified(written));
-            return Some(Member { source: None, name: written.value.clone() });
+            return Some(Member { source: None, name: written.as_str().into() });
         }
         let Some((source, name)) = written.split_once('/') else {
             let message = format!("`{}` could come from any issuer: with two or more, say whose it is", written.value);
@@ -173,10 +173,10 @@ impl Identities {
             problems.push(
                 Problem::warning(written.place.clone(), "", message).help("write the source's name instead of `*`"),
             );
-            return Some(Member { source: None, name: name.to_owned() });
+            return Some(Member { source: None, name: name.into() });
         }
         match self.names.iter().find(|known| &***known == source) {
-            Some(known) => Some(Member { source: Some(known.clone()), name: name.to_owned() }),
+            Some(known) => Some(Member { source: Some(known.clone()), name: name.into() }),
             None => {
                 let at = At { value: source.to_owned(), place: written.place.clone() };
                 problems.push(unknown_name(&at, "identity source", &self.names));

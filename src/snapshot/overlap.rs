@@ -11,10 +11,10 @@ use crate::policy::route::RoutePattern;
 
 /// `defaults.routes` come first, so a public one that overlaps a protected route opens a part of it. That is an
 /// error, except of one path under a host's broader rule (`/healthz` under `/**`), where it is what the default is for.
-pub(super) fn check(defaults: &[Route], own: &[Route], problems: &mut Problems) {
-    for default in defaults.iter().filter(|route| route.is_public()) {
-        for route in own.iter().filter(|route| !route.is_public()) {
-            if default.methods.overlaps(&route.methods) && opens(&default.pattern, &route.pattern) {
+pub(super) fn check(defaults: &[(RoutePattern, Route)], own: &[(RoutePattern, Route)], problems: &mut Problems) {
+    for (default_pattern, default) in defaults.iter().filter(|(_, route)| route.is_public()) {
+        for (pattern, route) in own.iter().filter(|(_, route)| !route.is_public()) {
+            if default.methods.overlaps(&route.methods) && opens(default_pattern, pattern) {
                 let message = format!(
                     "the public default route `{}` ({}) opens a part of the protected route `{}`",
                     default.id.name, default.id.place, route.id.name
@@ -40,13 +40,13 @@ fn opens(default: &RoutePattern, own: &RoutePattern) -> bool {
 }
 
 /// A request for `/Admin` may be one for `/admin` to the servers behind, so unless both routes allow, both refuse it.
-pub(super) fn warn_of_case(routes: &[Route], problems: &mut Problems) {
-    if !routes.iter().any(|route| route.pattern.mentions_upper_case()) {
+pub(super) fn warn_of_case(routes: &[(RoutePattern, Route)], problems: &mut Problems) {
+    if !routes.iter().any(|(pattern, _)| pattern.mentions_upper_case()) {
         return;
     }
     let mut seen: HashMap<PathPattern, (&PathPattern, &Route)> = HashMap::new();
-    for route in routes {
-        let RoutePattern::Path(pattern) = &route.pattern else { continue };
+    for (pattern, route) in routes {
+        let RoutePattern::Path(pattern) = pattern else { continue };
         let (other, first) = *seen.entry(pattern.folded()).or_insert((pattern, route));
         if other != pattern {
             let message = format!(

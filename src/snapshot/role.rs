@@ -78,8 +78,8 @@ impl Roles {
     }
 
     /// Every group that a role mentions.
-    pub(super) fn groups(&self) -> impl Iterator<Item = &str> {
-        self.roles.values().flat_map(|role| role.groups.iter()).map(|member| member.name.as_str())
+    pub(super) fn groups(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.roles.values().flat_map(|role| role.groups.iter()).map(|member| &member.name)
     }
 }
 

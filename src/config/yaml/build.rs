@@ -24,6 +24,9 @@ pub(super) const MAX_DEPTH: usize = 64;
 /// What all anchors and aliases of a file may copy, in nodes; 32 octets of text count as one more.
 const ALIAS_BUDGET: usize = 500_000;
 
+/// A mapping of so many entries is searched faster than hashed.
+const FEW: usize = 16;
+
 /// Builds one document from events.
 pub(super) struct Builder<'t> {
     file: u32,
@@ -85,11 +88,11 @@ impl<'t> Builder<'t> {
             }
             Event::SequenceStart(style, anchor, tag) => {
                 self.check_tag(tag.as_deref(), "seq", at);
-                self.begin(Items::List(Vec::new()), style, anchor, at)
+                self.begin(Items::List(Vec::with_capacity(usual(style, 1))), style, anchor, at)
             }
             Event::MappingStart(style, anchor, tag) => {
                 self.check_tag(tag.as_deref(), "map", at);
-                self.begin(Items::Map { entries: Vec::new(), key: None }, style, anchor, at)
+                self.begin(Items::Map { entries: Vec::with_capacity(usual(style, 2)), key: None }, style, anchor, at)
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(at),
             Event::Alias(id) => {
@@ -216,9 +219,11 @@ impl<'t> Builder<'t> {
 
     /// Keep the entries whose keys are fit to be read; say what is wrong with the others.
     fn check_keys(&mut self, entries: Vec<(Node<'t>, Node<'t>)>) -> Vec<(Node<'t>, Node<'t>)> {
+        if are_fit(&entries) {
+            return entries;
+        }
         let mut kept: Vec<(Node<'t>, Node<'t>)> = Vec::with_capacity(entries.len());
-        // A short mapping is searched faster than hashed.
-        let mut index = (entries.len() > 16).then(HashMap::new);
+        let mut index = (entries.len() > FEW).then(HashMap::new);
         for (key, value) in entries {
             let place = key.span.place(&self.name);
             let Value::Scalar { text, plain } = &key.value else {
@@ -250,6 +255,24 @@ impl<'t> Builder<'t> {
         }
         kept
     }
+}
+
+/// Room for so many nodes in what is written on one line. There are a great many of those, and most are small.
+fn usual(style: StructureStyle, nodes: usize) -> usize {
+    if style == StructureStyle::Flow { nodes } else { 0 }
+}
+
+/// Are the keys of a short mapping such that all can be kept, as nearly always?
+fn are_fit(entries: &[(Node<'_>, Node<'_>)]) -> bool {
+    let fit = |(number, (key, _)): (usize, &(Node<'_>, Node<'_>))| match &key.value {
+        Value::Scalar { text, plain } => {
+            let merges = *plain && text == "<<";
+            let mut earlier = entries.iter().take(number);
+            !merges && earlier.all(|(other, _)| other.text() != Some(text))
+        }
+        Value::Null | Value::Refused | Value::List(_) | Value::Map(_) => false,
+    };
+    entries.len() <= FEW && entries.iter().enumerate().all(fit)
 }
 
 fn measure(node: &Node<'_>) -> Size {

@@ -22,6 +22,25 @@ impl<'p> Reader<'p> {
         Reader { octets, at: 0 }
     }
 
+    /// The value here, when nobody goes on from it.
+    pub(super) fn last(mut self) -> Option<Claim<'p>> {
+        let start = self;
+        match self.octet()? {
+            tag::LIST => {
+                let left = self.number()?;
+                Some(Claim::List(List { values: self, left }))
+            }
+            tag::OBJECT => {
+                let left = self.number()?;
+                Some(Claim::Object(Object { members: self, left }))
+            }
+            _ => {
+                self = start;
+                self.claim()
+            }
+        }
+    }
+
     /// The value here.
     pub(super) fn claim(&mut self) -> Option<Claim<'p>> {
         let start = *self;
@@ -118,9 +137,15 @@ impl<'p> Reader<'p> {
     }
 
     /// Seven bits an octet, the least first; the eighth says that more follow.
+    #[inline]
     fn number(&mut self) -> Option<u64> {
-        let mut number = 0;
-        for shift in (0..64).step_by(7) {
+        let first = self.octet()?;
+        if first < 0x80 { Some(u64::from(first)) } else { self.longer_number(first) }
+    }
+
+    fn longer_number(&mut self, first: u8) -> Option<u64> {
+        let mut number = u64::from(first & 0x7f);
+        for shift in (7..64).step_by(7) {
             let octet = self.octet()?;
             number |= u64::from(octet & 0x7f) << shift;
             if octet & 0x80 == 0 {

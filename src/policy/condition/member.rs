@@ -7,8 +7,17 @@ use crate::model::claim::Texts;
 use crate::model::identity::Identity;
 
 /// A set of names. A policy may have as many sets as routes, most of them of one name.
+#[derive(Clone, Debug)]
+pub struct Members(Names);
+
+#[derive(Clone, Debug)]
+enum Names {
+    One(Member),
+    Several(Box<Several>),
+}
+
 #[derive(Clone, Debug, Default)]
-pub struct Members {
+struct Several {
     written: Box<[Member]>,
     /// Where there are too many to go through: their numbers, by name.
     sorted: Option<Box<[u32]>>,
@@ -22,30 +31,37 @@ const FEW: usize = 8;
 pub struct Member {
     /// `None`: whatever the source.
     pub source: Option<Arc<str>>,
-    pub name: String,
+    pub name: Arc<str>,
 }
 
 impl Members {
     /// Collect names.
     pub fn new(members: impl IntoIterator<Item = Member>) -> Members {
-        let written: Box<[Member]> = members.into_iter().collect();
+        let written = match <[Member; 1]>::try_from(members.into_iter().collect::<Vec<_>>()) {
+            Ok([only]) => return Members(Names::One(only)),
+            Err(several) => several.into_boxed_slice(),
+        };
         let sorted = (written.len() > FEW).then(|| {
             let mut numbers: Vec<(&str, u32)> = written.iter().map(|member| &*member.name).zip(0..).collect();
             numbers.sort_unstable();
             numbers.into_iter().map(|(_, number)| number).collect()
         });
-        Members { written, sorted }
+        Members(Names::Several(Box::new(Several { written, sorted })))
     }
 
     /// Is `name`, as the identity's source gave it, one of these?
     pub fn name(&self, identity: &Identity, name: &str) -> bool {
         let meant = |member: &Member| {
-            member.name == name && member.source.as_ref().is_none_or(|source| source == identity.source())
+            *member.name == *name && member.source.as_ref().is_none_or(|source| source == identity.source())
         };
-        let Some(sorted) = &self.sorted else { return self.written.iter().any(meant) };
-        let member = |number: &u32| self.written.get(*number as usize);
+        let (written, sorted) = match &self.0 {
+            Names::One(only) => return meant(only),
+            Names::Several(several) => (&several.written, &several.sorted),
+        };
+        let Some(sorted) = sorted else { return written.iter().any(meant) };
+        let member = |number: &u32| written.get(*number as usize);
         let first = sorted.partition_point(|number| member(number).is_some_and(|member| *member.name < *name));
-        let named = sorted.iter().skip(first).map_while(member).take_while(|member| member.name == name);
+        let named = sorted.iter().skip(first).map_while(member).take_while(|member| *member.name == *name);
         named.into_iter().any(meant)
     }
 
@@ -56,12 +72,22 @@ impl Members {
 
     /// The names as written.
     pub fn iter(&self) -> impl Iterator<Item = &Member> {
-        self.written.iter()
+        match &self.0 {
+            Names::One(only) => std::slice::from_ref(only),
+            Names::Several(several) => &several.written,
+        }
+        .iter()
     }
 
     /// Both sets.
     pub fn union(&self, other: &Members) -> Members {
-        Members::new(self.written.iter().chain(&other.written).cloned())
+        Members::new(self.iter().chain(other.iter()).cloned())
+    }
+}
+
+impl Default for Members {
+    fn default() -> Members {
+        Members(Names::Several(Box::default()))
     }
 }
 
@@ -76,7 +102,7 @@ impl fmt::Display for Member {
 
 impl fmt::Display for Members {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.written.iter().map(Member::to_string).collect();
+        let names: Vec<_> = self.iter().map(Member::to_string).collect();
         write!(f, "[{}]", names.join(", "))
     }
 }
