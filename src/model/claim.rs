@@ -2,7 +2,8 @@
 //! as long as its credential is remembered, thousands of times, and read far more often than it is written.
 //!
 //! Values stand one after the other in one run of octets: a tag, then what belongs to it. A text that stands there
-//! already, or that half of all tokens hold, is only referred to. The octets never leave the process.
+//! already, or that half of all tokens hold, is only referred to. Everything but the texts is ASCII, so that the whole is
+//! a text, and no part of it has to be proven one when it is read. It never leaves the process.
 
 mod pack;
 mod read;
@@ -19,7 +20,7 @@ use read::Reader;
 
 /// Values in a row, packed. Only a [`Packer`] makes them.
 #[derive(Clone, PartialEq)]
-pub struct Packed(Box<[u8]>);
+pub struct Packed(Box<str>);
 
 /// One value.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,7 +60,7 @@ mod tag {
     pub(super) const WHOLE: u8 = 3;
     /// The same, to be negated.
     pub(super) const NEGATIVE: u8 = 4;
-    /// Eight octets of IEEE 754, the least significant first.
+    /// The bits of IEEE 754 as such a number.
     pub(super) const FRACTION: u8 = 5;
     /// The length, then the text.
     pub(super) const TEXT: u8 = 6;
@@ -175,7 +176,11 @@ impl<'p> Object<'p> {
 impl<'p> Texts<'p> {
     /// Every text in order.
     pub fn iter(&self) -> impl Iterator<Item = &'p str> + use<'p> {
-        self.0.filter_map(|claim| claim.text())
+        let List { mut values, mut left } = self.0;
+        std::iter::from_fn(move || {
+            left = left.checked_sub(1)?;
+            values.text()
+        })
     }
 
     /// Is there none?
@@ -202,7 +207,7 @@ impl<'p> From<List<'p>> for Texts<'p> {
 
 impl Default for List<'_> {
     fn default() -> Self {
-        List { values: Reader::new(&[]), left: 0 }
+        List { values: Reader::new(""), left: 0 }
     }
 }
 

@@ -98,35 +98,29 @@ impl HostPattern {
 pub struct HostTable {
     blocks: Vec<HostBlock>,
     /// By the name, or by what follows the wildcard. Hashed quickly: requests put nothing in.
-    index: HashMap<Box<str>, ByKind>,
+    index: HashMap<Box<str>, Named>,
 }
 
-/// The numbers of the blocks of one name.
-#[derive(Debug, Default)]
-struct ByKind {
-    exact: ByPort,
-    one_label: ByPort,
-    labels: ByPort,
-}
-
-#[derive(Debug, Default)]
-struct ByPort {
-    any: Option<usize>,
+/// The numbers of the blocks of one name. Small: there may be ten thousand names, and a request looks at any of them.
+#[derive(Debug)]
+struct Named {
+    /// For every port, or [`NONE`].
+    exact: u32,
+    one_label: u32,
+    labels: u32,
     /// Few names have blocks for ports, and those few ports.
-    ports: Vec<(u16, usize)>,
+    ports: Box<[(HostKind, u16, u32)]>,
 }
+
+/// No block: there are never so many.
+const NONE: u32 = u32::MAX;
 
 impl HostTable {
     /// Index blocks by their patterns. Of two blocks with one pattern the first stays: `snapshot` refuses such.
     pub fn new(blocks: Vec<(HostPattern, HostBlock)>) -> HostTable {
         let mut table = HostTable::default();
-        for (number, (pattern, block)) in blocks.into_iter().enumerate() {
-            let by_port = table.index.entry(pattern.name.into()).or_default().of_mut(pattern.kind);
-            match pattern.port {
-                // The first of several is found first.
-                Some(port) => by_port.ports.push((port, number)),
-                None => _ = by_port.any.get_or_insert(number),
-            }
+        for (number, (pattern, block)) in (0..NONE).zip(blocks) {
+            table.index.entry(pattern.name.into()).or_default().add(pattern.kind, pattern.port, number);
             table.blocks.push(block);
         }
         table
@@ -164,28 +158,42 @@ impl HostTable {
     }
 
     fn look_up(&self, kind: HostKind, name: &str, port: Option<u16>) -> Option<&HostBlock> {
-        let by_port = self.index.get(name)?.of(kind);
-        let listed = |port| by_port.ports.iter().find(|(listed, _)| *listed == port);
-        let number = port.and_then(listed).map(|(_, number)| *number).or(by_port.any)?;
-        self.blocks.get(number)
+        let number = self.index.get(name)?.number(kind, port);
+        self.blocks.get(number as usize)
     }
 }
 
-impl ByKind {
-    fn of(&self, kind: HostKind) -> &ByPort {
-        match kind {
-            HostKind::Exact => &self.exact,
-            HostKind::OneLabel => &self.one_label,
-            HostKind::Labels => &self.labels,
-        }
+impl Default for Named {
+    fn default() -> Named {
+        Named { exact: NONE, one_label: NONE, labels: NONE, ports: Box::default() }
+    }
+}
+
+impl Named {
+    /// Add a block. The first of several is found first.
+    fn add(&mut self, kind: HostKind, port: Option<u16>, number: u32) {
+        let any = match (kind, port) {
+            (_, Some(port)) => {
+                let ports = std::mem::take(&mut self.ports).into_iter();
+                self.ports = ports.chain([(kind, port, number)]).collect();
+                return;
+            }
+            (HostKind::Exact, None) => &mut self.exact,
+            (HostKind::OneLabel, None) => &mut self.one_label,
+            (HostKind::Labels, None) => &mut self.labels,
+        };
+        *any = number.min(*any);
     }
 
-    fn of_mut(&mut self, kind: HostKind) -> &mut ByPort {
-        match kind {
-            HostKind::Exact => &mut self.exact,
-            HostKind::OneLabel => &mut self.one_label,
-            HostKind::Labels => &mut self.labels,
-        }
+    /// The block of a kind for a port, else that for every port, else [`NONE`].
+    fn number(&self, kind: HostKind, port: Option<u16>) -> u32 {
+        let any = match kind {
+            HostKind::Exact => self.exact,
+            HostKind::OneLabel => self.one_label,
+            HostKind::Labels => self.labels,
+        };
+        let listed = self.ports.iter().find(|(of, listed, _)| *of == kind && Some(*listed) == port);
+        listed.map_or(any, |(_, _, number)| *number)
     }
 }
 

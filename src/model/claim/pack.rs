@@ -16,7 +16,7 @@ const SHORTEST: usize = 3;
 /// Packs values, one after the other.
 #[derive(Default)]
 pub struct Packer {
-    octets: Vec<u8>,
+    packed: String,
     /// The texts written out: where their tags stand, and where they begin and end.
     written: Vec<(usize, usize, usize)>,
 }
@@ -24,27 +24,27 @@ pub struct Packer {
 impl Packer {
     /// One of nothing.
     pub fn new() -> Packer {
-        Packer { octets: Vec::with_capacity(1024), written: Vec::with_capacity(REMEMBERED) }
+        Packer { packed: String::with_capacity(1024), written: Vec::with_capacity(REMEMBERED) }
     }
 
     /// Add a text.
     pub fn text(&mut self, text: &str) {
         if let Some(word) = word::number(text) {
-            return self.octets.push(tag::WORD.saturating_add(word));
+            return self.tag(tag::WORD.saturating_add(word));
         }
-        let same = |(_, from, to): &&(usize, usize, usize)| self.octets.get(*from..*to) == Some(text.as_bytes());
+        let same = |(_, from, to): &&(usize, usize, usize)| self.packed.get(*from..*to) == Some(text);
         if let Some((at, ..)) = self.written.iter().find(same) {
             let at = *at as u64;
-            self.octets.push(tag::AGAIN);
+            self.tag(tag::AGAIN);
             return self.number(at);
         }
-        let at = self.octets.len();
-        self.octets.push(tag::TEXT);
+        let at = self.packed.len();
+        self.tag(tag::TEXT);
         self.number(text.len() as u64);
-        let from = self.octets.len();
-        self.octets.extend_from_slice(text.as_bytes());
+        let from = self.packed.len();
+        self.packed.push_str(text);
         if text.len() >= SHORTEST && self.written.len() < REMEMBERED {
-            self.written.push((at, from, self.octets.len()));
+            self.written.push((at, from, self.packed.len()));
         }
     }
 
@@ -52,33 +52,33 @@ impl Packer {
     pub fn maybe_text(&mut self, text: Option<&str>) {
         match text {
             Some(text) => self.text(text),
-            None => self.octets.push(tag::NULL),
+            None => self.tag(tag::NULL),
         }
     }
 
     /// Add a list of texts.
     pub fn texts<'t>(&mut self, texts: impl ExactSizeIterator<Item = &'t str>) {
-        self.octets.push(tag::LIST);
+        self.tag(tag::LIST);
         self.number(texts.len() as u64);
         texts.for_each(|text| self.text(text));
     }
 
     /// Add a truth.
     pub fn truth(&mut self, truth: bool) {
-        self.octets.push(if truth { tag::TRUE } else { tag::FALSE });
+        self.tag(if truth { tag::TRUE } else { tag::FALSE });
     }
 
     /// Add a whole number, or null.
     pub fn maybe_whole(&mut self, number: Option<i64>) {
         match number {
             Some(number) => self.whole(number < 0, number.unsigned_abs()),
-            None => self.octets.push(tag::NULL),
+            None => self.tag(tag::NULL),
         }
     }
 
     /// Add an object.
     pub fn object(&mut self, members: &Map<String, Value>) {
-        self.octets.push(tag::OBJECT);
+        self.tag(tag::OBJECT);
         self.number(members.len() as u64);
         for (name, value) in members {
             self.text(name);
@@ -89,19 +89,19 @@ impl Packer {
     /// Add any value.
     pub fn value(&mut self, value: &Value) {
         match value {
-            Value::Null => self.octets.push(tag::NULL),
+            Value::Null => self.tag(tag::NULL),
             Value::Bool(truth) => self.truth(*truth),
             Value::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
                 (Some(whole), ..) => self.whole(false, whole),
                 (None, Some(whole), _) => self.maybe_whole(Some(whole)),
                 (None, None, fraction) => {
-                    self.octets.push(tag::FRACTION);
-                    self.octets.extend_from_slice(&fraction.unwrap_or(f64::NAN).to_le_bytes());
+                    self.tag(tag::FRACTION);
+                    self.number(fraction.unwrap_or(f64::NAN).to_bits());
                 }
             },
             Value::String(text) => self.text(text),
             Value::Array(values) => {
-                self.octets.push(tag::LIST);
+                self.tag(tag::LIST);
                 self.number(values.len() as u64);
                 values.iter().for_each(|value| self.value(value));
             }
@@ -111,19 +111,25 @@ impl Packer {
 
     /// That was all.
     pub fn finish(self) -> Packed {
-        Packed(self.octets.into_boxed_slice())
+        Packed(self.packed.into_boxed_str())
     }
 
     fn whole(&mut self, negative: bool, number: u64) {
-        self.octets.push(if negative { tag::NEGATIVE } else { tag::WHOLE });
+        self.tag(if negative { tag::NEGATIVE } else { tag::WHOLE });
         self.number(number);
     }
 
+    // INVARIANT: below 0x80, so that what is packed stays a text.
+    fn tag(&mut self, tag: u8) {
+        self.packed.push(char::from(tag));
+    }
+
+    /// Six bits an octet, the least first; the seventh says that more follow.
     fn number(&mut self, mut number: u64) {
-        while number >= 0x80 {
-            self.octets.push((number & 0x7f) as u8 | 0x80);
-            number >>= 7;
+        while number >= 0x40 {
+            self.packed.push(char::from((number & 0x3f) as u8 | 0x40));
+            number >>= 6;
         }
-        self.octets.push(number as u8);
+        self.packed.push(char::from(number as u8));
     }
 }

@@ -12,14 +12,14 @@ use crate::model::claim::word;
 /// there be nothing to read all the same, there is no value.
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'p> {
-    octets: &'p [u8],
+    packed: &'p str,
     at: usize,
 }
 
 impl<'p> Reader<'p> {
-    /// At the first of these octets.
-    pub(super) fn new(octets: &'p [u8]) -> Reader<'p> {
-        Reader { octets, at: 0 }
+    /// At the beginning.
+    pub(super) fn new(packed: &'p str) -> Reader<'p> {
+        Reader { packed, at: 0 }
     }
 
     /// The value here, when nobody goes on from it.
@@ -52,8 +52,8 @@ impl<'p> Reader<'p> {
             tag::WHOLE => Claim::Number(self.number()?.into()),
             tag::NEGATIVE => Claim::Number(0_i64.checked_sub_unsigned(self.number()?)?.into()),
             tag::FRACTION => {
-                let octets = <[u8; 8]>::try_from(self.take(8)?).ok()?;
-                Claim::Number(Number::from_f64(f64::from_le_bytes(octets))?)
+                let bits = self.number()?;
+                Claim::Number(Number::from_f64(f64::from_bits(bits))?)
             }
             tag::LIST => {
                 let left = self.number()?;
@@ -79,7 +79,7 @@ impl<'p> Reader<'p> {
         match self.octet()? {
             tag::TEXT => {
                 let length = self.length()?;
-                std::str::from_utf8(self.take(length)?).ok()
+                self.take(length)
             }
             tag::AGAIN => {
                 let at = self.length()?;
@@ -88,7 +88,7 @@ impl<'p> Reader<'p> {
                     return None;
                 }
                 let length = there.length()?;
-                std::str::from_utf8(there.take(length)?).ok()
+                there.take(length)
             }
             word => word::text(word.checked_sub(tag::WORD)?),
         }
@@ -97,8 +97,7 @@ impl<'p> Reader<'p> {
     /// Go past one value.
     pub(super) fn skip(&mut self) -> Option<()> {
         match self.octet()? {
-            tag::WHOLE | tag::NEGATIVE | tag::AGAIN => self.number().map(drop),
-            tag::FRACTION => self.take(8).map(drop),
+            tag::WHOLE | tag::NEGATIVE | tag::FRACTION | tag::AGAIN => self.number().map(drop),
             tag::TEXT => {
                 let length = self.length()?;
                 self.take(length).map(drop)
@@ -120,14 +119,14 @@ impl<'p> Reader<'p> {
     }
 
     fn octet(&mut self) -> Option<u8> {
-        let octet = *self.octets.get(self.at)?;
+        let octet = *self.packed.as_bytes().get(self.at)?;
         self.at += 1;
         Some(octet)
     }
 
-    fn take(&mut self, length: usize) -> Option<&'p [u8]> {
+    fn take(&mut self, length: usize) -> Option<&'p str> {
         let end = self.at.checked_add(length)?;
-        let taken = self.octets.get(self.at..end)?;
+        let taken = self.packed.get(self.at..end)?;
         self.at = end;
         Some(taken)
     }
@@ -136,19 +135,19 @@ impl<'p> Reader<'p> {
         usize::try_from(self.number()?).ok()
     }
 
-    /// Seven bits an octet, the least first; the eighth says that more follow.
+    /// Six bits an octet, the least first; the seventh says that more follow. So it is ASCII, whatever the number.
     #[inline]
     fn number(&mut self) -> Option<u64> {
         let first = self.octet()?;
-        if first < 0x80 { Some(u64::from(first)) } else { self.longer_number(first) }
+        if first < 0x40 { Some(u64::from(first)) } else { self.longer_number(first) }
     }
 
     fn longer_number(&mut self, first: u8) -> Option<u64> {
-        let mut number = u64::from(first & 0x7f);
-        for shift in (7..64).step_by(7) {
+        let mut number = u64::from(first & 0x3f);
+        for shift in (6..64).step_by(6) {
             let octet = self.octet()?;
-            number |= u64::from(octet & 0x7f) << shift;
-            if octet & 0x80 == 0 {
+            number |= u64::from(octet & 0x3f) << shift;
+            if octet & 0x40 == 0 {
                 return Some(number);
             }
         }

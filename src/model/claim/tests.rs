@@ -53,8 +53,8 @@ proptest! {
     }
 
     #[test]
-    fn octets_that_nobody_packed_are_read_without_a_fault(octets in proptest::collection::vec(0_u8..40, 0..60)) {
-        let packed = Packed(octets.into());
+    fn what_nobody_packed_is_read_without_a_fault(text in "[\\x00-\\x28\u{e4}]{0,60}") {
+        let packed = Packed(text.into());
         for number in 0..60 {
             let _ = packed.value(number).map(|claim| claim.tree());
         }
@@ -77,8 +77,8 @@ fn members_are_found_by_their_whole_names() {
 #[test]
 fn texts_that_stand_there_already_and_words_take_little() {
     let long = "x".repeat(100);
-    assert_eq!(packed(&[json!(long)]).size(), 102);
-    assert_eq!(packed(&[json!(long), json!([long, long])]).size(), 102 + 2 + 4);
+    assert_eq!(packed(&[json!(long)]).size(), 103);
+    assert_eq!(packed(&[json!(long), json!([long, long])]).size(), 103 + 2 + 4);
     assert_eq!(packed(&[json!({"preferred_username": "groups"})]).size(), 4);
 }
 
