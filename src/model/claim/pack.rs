@@ -32,7 +32,9 @@ impl Packer {
         if let Some(word) = word::number(text) {
             return self.tag(tag::WORD.saturating_add(word));
         }
-        let same = |(_, from, to): &&(usize, usize, usize)| self.packed.get(*from..*to) == Some(text);
+        let same = |(_, from, to): &&(usize, usize, usize)| {
+            to - from == text.len() && self.packed.get(*from..*to) == Some(text)
+        };
         if let Some((at, ..)) = self.written.iter().find(same) {
             let at = *at as u64;
             self.tag(tag::AGAIN);

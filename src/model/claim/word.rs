@@ -1,8 +1,9 @@
 //! Texts that tokens are full of: a word takes one octet. The list may change with any version: nothing packed outlives
 //! the process.
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
+
+use hashbrown::HashMap;
 
 /// Names of claims (RFC 7519 §4.1, RFC 7662 §2.2, RFC 9068 §2.2, OpenID Connect Core §2 and §5.1, and what Keycloak,
 /// Entra, Okta, Google and Kubernetes add), and what is often in them. At most 112: a tag is ASCII.
@@ -17,11 +18,18 @@ const WORDS: &str = "\
     common_name fingerprint client act Bearer ID JWT access openid offline_access uma_authorization \
     manage-account manage-account-links view-profile read write admin pwd mfa phone 0 1";
 
+/// No word is longer, in octets.
+const LONGEST: usize = 21;
+
 static TEXTS: LazyLock<Vec<&str>> = LazyLock::new(|| WORDS.split(' ').collect());
+// Hashed quickly: nothing is ever put in.
 static NUMBERS: LazyLock<HashMap<&str, u8>> = LazyLock::new(|| TEXTS.iter().copied().zip(0..).collect());
 
 /// The number of a word.
 pub(super) fn number(text: &str) -> Option<u8> {
+    if text.len() > LONGEST {
+        return None;
+    }
     NUMBERS.get(text).copied()
 }
 
@@ -38,6 +46,7 @@ mod tests {
     fn every_word_has_one_number_and_room_for_its_tag() {
         assert!(TEXTS.len() + usize::from(crate::model::claim::tag::WORD) <= 0x80);
         for word in TEXTS.iter().copied() {
+            assert!(word.len() <= LONGEST, "{word}");
             assert_eq!(number(word).and_then(text), Some(word));
         }
         assert_eq!(text(TEXTS.len() as u8), None);
