@@ -33,6 +33,9 @@ use postern::model::record::Record;
 use postern::model::secret::Secret;
 use postern::telemetry::Telemetry;
 
+/// The examples that other programs read.
+const NOT_POLICIES: [&str; 1] = ["alerts.yaml"];
+
 #[test]
 fn every_policy_in_the_documents_is_good() {
     let mut seen = 0;
@@ -60,7 +63,8 @@ fn every_policy_among_the_examples_is_good() {
     let mut seen = 0;
     for entry in fs::read_dir(root().join("examples")).expect("examples") {
         let path = entry.expect("an entry").path();
-        if path.extension().is_some_and(|extension| extension == "yaml") {
+        let is_policy = !NOT_POLICIES.iter().any(|name| path.ends_with(name));
+        if is_policy && path.extension().is_some_and(|extension| extension == "yaml") {
             seen += 1;
             let world = Pretend::new().file("policy.yaml", read(&path)).variable("INTROSPECTION_SECRET", "hunter2");
             let loaded = LoadedPolicy::read(Path::new("policy.yaml"), &world);
