@@ -383,6 +383,37 @@ fn f8_nothing_a_client_sends_is_a_label() {
     assert!(before.iter().any(|name| name.contains("token_key_unknown")), "{before:#?}");
 }
 
+/// The series of 100,000 clients are those of one.
+#[test]
+fn f8_a_hundred_thousand_hosts_paths_and_users_add_no_series() {
+    let house = House::with(
+        "hosts:\n  \"**.wild.test\": {routes: [{path: /public/**, public: true}, {path: /**, require: {groups: [staff]}}]}\n",
+    );
+    let house = &house;
+    let ask = |n: u32| {
+        let word = format!("r{}", n.wrapping_mul(2_654_435_761));
+        let host = if n.is_multiple_of(10) { format!("{word}.test") } else { format!("{word}.wild.test") };
+        let public = if n.is_multiple_of(2) { "public/" } else { "" };
+        let groups = if n.is_multiple_of(3) { "staff" } else { &word };
+        let user = json!({"sub": word, "groups": [groups], "email": format!("{word}@corp.test")});
+        get(&format!("/{public}{word}/x?{word}")).host(&host).bearer(&house.token(&user)).header("X-Word", &word)
+    };
+    let way = &WAYS[0];
+    let answer = |n: u32| {
+        let ask = ask(n);
+        house.runtime.block_on(super::authorize(&house.engine, way.dialect, &(way.ask)(&ask.client())));
+    };
+    let series = || house.metrics().lines().filter(|line| !line.starts_with('#')).count();
+    (1..=30).for_each(answer);
+    let before = series();
+    (31..=100_000).for_each(answer);
+    assert_eq!(series(), before);
+    let metrics = house.metrics();
+    let counted = metrics.lines().filter(|line| line.starts_with("postern_decisions_total{"));
+    let counted: u64 = counted.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).sum();
+    assert_eq!(counted, 100_000);
+}
+
 #[test]
 fn f10_a_client_sees_a_code_and_an_id() {
     let house =
