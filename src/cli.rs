@@ -4,11 +4,13 @@ mod admin;
 pub mod ask;
 pub mod audit;
 pub mod check;
+pub mod completions;
 pub mod demo;
 pub mod explain;
 pub mod health;
 pub mod key;
 pub mod load;
+pub mod man;
 pub mod print;
 pub mod request;
 pub mod serve;
@@ -16,6 +18,7 @@ pub mod status;
 
 use std::process::ExitCode;
 
+use clap::CommandFactory;
 use clap::Parser;
 use clap::Subcommand;
 
@@ -50,6 +53,8 @@ enum Verb {
     Demo(demo::Demo),
     Key(key::Key),
     Audit(audit::Audit),
+    Completions(completions::Completions),
+    Man(man::Man),
 }
 
 /// Read the process's arguments and do what they say. Wrong arguments end the process with [`INVALID`].
@@ -64,6 +69,8 @@ pub fn run() -> ExitCode {
         Verb::Demo(demo) => demo.run(),
         Verb::Key(key) => key.run(),
         Verb::Audit(audit) => audit.run(),
+        Verb::Completions(completions) => completions.run(),
+        Verb::Man(man) => man.run(),
     };
     ExitCode::from(outcome.unwrap_or_else(|error| {
         print::failure(&error);
@@ -71,14 +78,17 @@ pub fn run() -> ExitCode {
     }))
 }
 
+/// The command line as clap knows it.
+fn command() -> clap::Command {
+    Arguments::command()
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_arguments_do_not_contradict_each_other() {
-        Arguments::command().debug_assert();
+        command().debug_assert();
     }
 }

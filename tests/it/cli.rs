@@ -93,11 +93,46 @@ fn sign(claims: &Value) -> String {
 fn every_verb_helps() {
     let mut prompt = Prompt::default();
     prompt.run("help", &["--help"]);
-    for verb in ["serve", "check", "explain", "ask", "status", "health", "demo", "key", "audit"] {
+    for verb in ["serve", "check", "explain", "ask", "status", "health", "demo", "key", "audit", "completions", "man"] {
         prompt.run(&format!("help_{verb}"), &[verb, "--help"]);
     }
     prompt.run("help_audit_verify", &["audit", "verify", "--help"]);
     prompt.blessed.finish();
+}
+
+/// Every verb is in the script of every shell and has a manual page.
+#[test]
+fn shells_and_man_know_every_verb() {
+    let said = |arguments: &[&str]| {
+        let output = postern(arguments).output().expect("the binary runs");
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().to_str().expect("text");
+    assert_eq!(said(&["man", "--out", out]), "");
+    let help = said(&["--help"]);
+    let commands = help.split("Commands:\n").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("commands");
+    let verbs =
+        commands.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).filter(|verb| !verb.is_empty());
+    let verbs: Vec<_> = verbs.collect();
+    assert!(verbs.contains(&"serve") && verbs.contains(&"man"), "{verbs:?}");
+    let page = said(&["man"]);
+    assert!(page.contains(".TH postern 1"), "{page}");
+    assert_eq!(page, std::fs::read_to_string(folder.path().join("postern.1")).expect("a page"));
+    for verb in &verbs {
+        assert!(page.contains(&format!("postern\\-{verb}(1)")), "{verb} is not in postern(1)");
+        let own = std::fs::read_to_string(folder.path().join(format!("postern-{verb}.1"))).expect("a page");
+        assert!(own.contains(".SH SYNOPSIS"), "{own}");
+    }
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = said(&["completions", shell]);
+        for word in verbs.iter().copied().chain(["config"]) {
+            assert!(script.contains(word), "{shell} does not know {word}");
+        }
+    }
+    let nowhere = postern(&["man", "--out", "/nowhere"]).output().expect("the binary runs");
+    assert_eq!(nowhere.status.code(), Some(1));
 }
 
 #[test]
@@ -117,6 +152,7 @@ fn wrong_arguments_are_explained() {
     prompt.run("wrong_ask_proxy", &["ask", "--url", "https://app.example.test/", "--proxy", "apache"]);
     prompt.run("wrong_ask_address", &["ask", "--url", "https://app.example.test/", "--to", "nowhere"]);
     prompt.run("wrong_serve_threads", &["serve", "--threads", "0"]);
+    prompt.run("wrong_completions_shell", &["completions", "tcsh"]);
     prompt.run("wrong_demo_port", &["demo", "--port", "8080"]);
     prompt.blessed.finish();
 }
