@@ -2,7 +2,7 @@
 //! the values of labels are held against what is exposed, so that a metric that is renamed cannot leave an alert silent.
 
 mod promql;
-mod yaml;
+pub(crate) mod yaml;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;

@@ -13,7 +13,7 @@
 //! | [`judged`] | every scenario through every dialect, in this process |
 //! | [`battery`] | every scenario through every proxy |
 //! | [`certificates`] | clients with certificates, and with those of others |
-//! | [`pod`] | the sidecar manifest carries what is tested here |
+//! | [`pod`], [`compose`] | the sidecar manifest and the compose file carry what is tested here |
 //! | [`direct`] | a client that asks Postern by itself |
 //! | [`link`] | proxies that ask over mutual TLS, with the right certificate and with another |
 //! | [`outage`] | the same proxies when Postern is dead, silent or at a loss |
@@ -22,6 +22,7 @@ pub(crate) mod asked;
 mod battery;
 mod certificates;
 pub(crate) mod client;
+mod compose;
 mod direct;
 pub(crate) mod edge;
 pub(crate) mod judged;
