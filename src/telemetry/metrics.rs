@@ -197,6 +197,10 @@ impl Metrics {
 
     pub(super) fn listener(&self, name: &'static str) -> ListenerMetrics {
         let gauge = self.connections.get_metric_with_label_values(&[name]).ok();
+        for cause in Refused::ALL {
+            // From nought on, so that the first refusal is seen as a rise.
+            let _ = self.connections_refused.get_metric_with_label_values(&[name, cause.name()]);
+        }
         ListenerMetrics { name, open: gauge, refused: self.connections_refused.clone() }
     }
 
@@ -284,6 +288,10 @@ pub enum Refused {
 }
 
 impl Refused {
+    /// Every cause.
+    pub const ALL: [Refused; 5] =
+        [Refused::Caller, Refused::Limit, Refused::PeerLimit, Refused::System, Refused::Handshake];
+
     /// The label.
     pub fn name(self) -> &'static str {
         match self {

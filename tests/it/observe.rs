@@ -27,7 +27,6 @@ use postern::model::record::Counts;
 use postern::model::record::Record;
 use postern::model::reload::ReloadResult;
 use postern::telemetry::Telemetry;
-use postern::telemetry::metrics::Refused;
 use promql::Asked;
 use serde_json::Value;
 
@@ -199,10 +198,7 @@ fn everything() -> String {
         });
     }
     for name in ["grpc", "http", "admin"] {
-        let listener = telemetry.listener(name);
-        for cause in [Refused::Caller, Refused::Limit, Refused::PeerLimit, Refused::System, Refused::Handshake] {
-            listener.refused(cause);
-        }
+        telemetry.listener(name);
     }
     let keys = KeyStatus {
         source: "people".into(),

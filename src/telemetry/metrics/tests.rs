@@ -114,6 +114,24 @@ fn threads_add_to_the_same_counter() {
 }
 
 #[test]
+fn refusals_are_shown_before_the_first_one() {
+    let metrics = Metrics::new().expect("metrics");
+    let listener = metrics.listener("grpc");
+    listener.refused(Refused::Handshake);
+    let text = metrics.gather(Timestamp::UNIX_EPOCH, &[]);
+    assert_eq!(
+        lines(&text, "postern_connections_refused_total"),
+        [
+            r#"postern_connections_refused_total{cause="caller",listener="grpc"} 0"#,
+            r#"postern_connections_refused_total{cause="handshake",listener="grpc"} 1"#,
+            r#"postern_connections_refused_total{cause="limit",listener="grpc"} 0"#,
+            r#"postern_connections_refused_total{cause="peer_limit",listener="grpc"} 0"#,
+            r#"postern_connections_refused_total{cause="system",listener="grpc"} 0"#,
+        ]
+    );
+}
+
+#[test]
 fn insecure_switches_follow_the_policy_in_force() {
     let metrics = Metrics::new().expect("metrics");
     metrics.insecure_switches(["spoof_guard", "callers"]);
