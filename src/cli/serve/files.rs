@@ -27,6 +27,8 @@ pub(super) struct PolicyFiles {
     audit: Option<AuditSettings>,
     in_force: Read,
     tried: Option<Read>,
+    /// What was tried changed meanwhile, so that nothing was made of it.
+    missed: bool,
     seen: Inputs,
     saw_the_same: bool,
 }
@@ -50,13 +52,14 @@ impl PolicyFiles {
     /// Files from which a policy was made that is in force now.
     pub(super) fn new(path: PathBuf, loaded: Loaded, inputs: Inputs, audit: Option<AuditSettings>) -> PolicyFiles {
         let in_force = Read::new(loaded.files, inputs);
-        PolicyFiles { path, audit, in_force, tried: None, seen: Inputs::default(), saw_the_same: false }
+        PolicyFiles { path, audit, in_force, tried: None, missed: false, seen: Inputs::default(), saw_the_same: false }
     }
 }
 
 impl Origin for PolicyFiles {
     /// A file that looks half-written beside the one in force is bad.
     fn load(&mut self) -> Result<Snapshot, Problems> {
+        self.missed = false;
         let recorder = Recorder::new(&Machine);
         let policy = LoadedPolicy::read(&self.path, &recorder);
         let inputs = recorder.finish();
@@ -101,7 +104,7 @@ impl Origin for PolicyFiles {
         self.saw_the_same = self.seen.agrees_with(&earlier) && !self.seen.reaches_beyond(&earlier);
         if self.seen.agrees_with(&self.in_force.inputs) {
             Look::InForce
-        } else if self.tried.as_ref().is_some_and(|tried| self.seen.agrees_with(&tried.inputs)) {
+        } else if !self.missed && self.tried.as_ref().is_some_and(|tried| self.seen.agrees_with(&tried.inputs)) {
             Look::Tried
         } else {
             Look::New
@@ -113,7 +116,8 @@ impl Origin for PolicyFiles {
     }
 
     fn read_what_was_seen(&mut self) -> bool {
-        self.tried.as_ref().is_some_and(|tried| tried.inputs.fits(&self.seen))
+        self.missed = !self.tried.as_ref().is_some_and(|tried| tried.inputs.fits(&self.seen));
+        !self.missed
     }
 
     fn read_more(&mut self) -> bool {
@@ -256,5 +260,18 @@ bob:$2b$10$M9Rs2SVRZX8HraWyyvHI1upFOzHNFtOaDxElQ2EwvebOsIk/GgPHO
         std::fs::remove_file(place.0.path().join("policy.yaml")).expect("removed");
         files.look();
         assert!(files.load().is_err());
+    }
+
+    #[test]
+    fn what_was_read_and_not_judged_is_read_again() {
+        let (place, mut files) = Place::served();
+        place.write("keys.yaml", &keys().replace("- id: a", "- id: b"));
+        assert_eq!((files.look(), files.look()), (Look::New, Look::New));
+        // Between the last look and the load.
+        place.write("keys.yaml", &keys().replace("- id: a", "- id: c"));
+        assert!(files.load().is_ok() && !files.read_what_was_seen(), "nobody has seen that");
+        assert_eq!(files.look(), Look::New, "it is not in force, and was not refused");
+        files.look();
+        assert!(files.load().is_ok() && files.read_what_was_seen());
     }
 }
