@@ -34,6 +34,7 @@ pub use crate::config::load::draft::Draft;
 pub use crate::config::load::inputs::Inputs;
 pub use crate::config::load::inputs::Recorder;
 pub use crate::config::load::surroundings::Surroundings;
+pub use crate::config::load::world::Disk;
 pub use crate::config::load::world::Machine;
 pub use crate::config::load::world::Pretend;
 pub use crate::config::load::world::Reader;

@@ -9,9 +9,9 @@ use tracing::warn;
 use crate::audit::settings::AuditSettings;
 use crate::cli::load::LoadedPolicy;
 use crate::cli::serve::warn_of;
+use crate::config::load::Disk;
 use crate::config::load::Inputs;
 use crate::config::load::Loaded;
-use crate::config::load::Machine;
 use crate::config::load::Recorder;
 use crate::config::load::SourceFile;
 use crate::config::load::check_files;
@@ -60,7 +60,7 @@ impl Origin for PolicyFiles {
     /// A file that looks half-written beside the one in force is bad.
     fn load(&mut self) -> Result<Snapshot, Problems> {
         self.missed = false;
-        let recorder = Recorder::new(&Machine);
+        let recorder = Recorder::new(&Disk);
         let policy = LoadedPolicy::read(&self.path, &recorder);
         let inputs = recorder.finish();
         let policy = match policy {
@@ -96,9 +96,9 @@ impl Origin for PolicyFiles {
     }
 
     fn look(&mut self) -> Look {
-        let mut places = self.in_force.inputs.look_again(&Machine);
+        let mut places = self.in_force.inputs.look_again(&Disk);
         if let Some(tried) = &self.tried {
-            places.extend(&tried.inputs.look_again(&Machine));
+            places.extend(&tried.inputs.look_again(&Disk));
         }
         let earlier = std::mem::replace(&mut self.seen, places);
         self.saw_the_same = self.seen.agrees_with(&earlier) && !self.seen.reaches_beyond(&earlier);
@@ -185,7 +185,7 @@ bob:$2b$10$M9Rs2SVRZX8HraWyyvHI1upFOzHNFtOaDxElQ2EwvebOsIk/GgPHO
                 place.write(name, text);
             }
             let path = place.0.path().join("policy.yaml");
-            let recorder = Recorder::new(&Machine);
+            let recorder = Recorder::new(&Disk);
             let policy = LoadedPolicy::read(&path, &recorder).unwrap_or_else(|report| panic!("{report}"));
             let inputs = recorder.finish();
             (place, PolicyFiles::new(path, policy.loaded, inputs, None))

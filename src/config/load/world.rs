@@ -62,6 +62,36 @@ impl World for Machine {
     }
 }
 
+/// The machine as a running server sees it: nothing but files is read, since a pipe would keep it waiting for ever.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Disk;
+
+impl World for Disk {
+    fn read(&self, path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+        let kind = fs::metadata(path)?.file_type();
+        if kind.is_file() || kind.is_dir() {
+            return Machine.read(path, limit);
+        }
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file but a pipe, a socket or a device"))
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        Machine.list(folder)
+    }
+
+    fn reader(&self, path: &Path, limit: usize) -> Reader {
+        Machine.reader(path, limit)
+    }
+
+    fn env(&self, name: &str) -> Option<OsString> {
+        Machine.env(name)
+    }
+
+    fn readable_by_others(&self, path: &Path) -> bool {
+        Machine.readable_by_others(path)
+    }
+}
+
 /// Files and variables that exist only here.
 #[derive(Clone, Default)]
 pub struct Pretend {
@@ -131,5 +161,24 @@ impl World for Pretend {
 
     fn readable_by_others(&self, _: &Path) -> bool {
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_running_server_waits_for_no_pipe() {
+        let place = tempfile::tempdir().expect("a folder");
+        let [pipe, file] = ["pipe", "file"].map(|name| place.path().join(name));
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs").success());
+        fs::write(&file, "x").expect("written");
+        let (done, read) = std::sync::mpsc::channel();
+        let found = [pipe, file, place.path().to_owned(), PathBuf::from("/dev/zero")];
+        std::thread::spawn(move || done.send(found.map(|path| Disk.read(&path, 9).map_err(|error| error.kind()))));
+        let read = read.recv_timeout(std::time::Duration::from_secs(10)).expect("nothing is waited for");
+        let no_file = || Err(io::ErrorKind::InvalidInput);
+        assert_eq!(read, [no_file(), Ok(b"x".to_vec()), Err(io::ErrorKind::IsADirectory), no_file()]);
     }
 }
