@@ -42,6 +42,15 @@ pub(super) enum Protocol {
     Http,
 }
 
+/// What a connection goes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wire {
+    /// A network, where others may listen.
+    Open,
+    /// A unix socket, which carries no TLS.
+    Local,
+}
+
 /// Serves the connections of one thread.
 pub(super) struct Server<A> {
     lane: Arc<Lane<A>>,
@@ -63,33 +72,29 @@ impl<A: Authorize> Server<A> {
         let Arrival { stream, slot } = arrival;
         let served = match stream {
             Stream::Tcp(stream) => {
-                TcpStream::from_std(stream).map(|io| self.await_octets(protocol, io, self.tls(protocol), slot, watcher))
+                TcpStream::from_std(stream).map(|io| self.await_octets(protocol, io, Wire::Open, slot, watcher))
             }
             Stream::Unix(stream) => {
-                UnixStream::from_std(stream).map(|io| self.await_octets(protocol, io, None, slot, watcher))
+                UnixStream::from_std(stream).map(|io| self.await_octets(protocol, io, Wire::Local, slot, watcher))
             }
         };
         log_unwatched(served);
     }
 
     /// How a connection that begins now is encrypted.
-    fn tls(&self, protocol: Protocol) -> Option<Arc<ServerConfig>> {
+    fn tls(&self, protocol: Protocol, wire: Wire) -> Option<Arc<ServerConfig>> {
         let tls = self.lane.engine.tls();
-        match protocol {
-            Protocol::Grpc => tls.grpc,
-            Protocol::Http => tls.http,
+        match (wire, protocol) {
+            (Wire::Local, _) => None,
+            (Wire::Open, Protocol::Grpc) => tls.grpc,
+            (Wire::Open, Protocol::Http) => tls.http,
         }
     }
 
-    /// Until a peer says something it gets none of hyper's buffers: it may never.
-    fn await_octets<S>(
-        self: &Arc<Self>,
-        protocol: Protocol,
-        stream: S,
-        tls: Option<Arc<ServerConfig>>,
-        slot: Slot,
-        watcher: Watcher,
-    ) where
+    /// Until a peer says something it gets none of hyper's buffers: it may never. Who is silent for long is judged by the
+    /// policy of the moment in which it begins to speak.
+    fn await_octets<S>(self: &Arc<Self>, protocol: Protocol, stream: S, wire: Wire, slot: Slot, watcher: Watcher)
+    where
         S: Watched + AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static,
     {
         let server = Arc::clone(self);
@@ -102,7 +107,9 @@ impl<A: Authorize> Server<A> {
                 () = server.draining.cancelled() => return,
                 () = tokio::time::sleep(server.lane.limits.idle) => return,
             };
-            let Some(tls) = tls else { return server.spawn(protocol, stream, Some(heard), slot, watcher) };
+            let Some(tls) = server.tls(protocol, wire) else {
+                return server.spawn(protocol, stream, Some(heard), slot, watcher);
+            };
             tokio::select! {
                 shaken = tls::shake_hands(tls, stream, server.lane.limits.head) => match shaken {
                     Ok(stream) => server.spawn(protocol, stream, None, slot, watcher),

@@ -44,13 +44,20 @@ fn settings(protocols: &[&str]) -> (Arc<ServerConfig>, CertificateDer<'static>) 
 
 /// A connection to a server with this certificate.
 async fn connect(to: SocketAddr, shows: &CertificateDer<'static>, alpn: &str) -> std::io::Result<TlsStream<TcpStream>> {
+    encrypt(TcpStream::connect(to).await?, shows, alpn).await
+}
+
+async fn encrypt(
+    stream: TcpStream,
+    shows: &CertificateDer<'static>,
+    alpn: &str,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(shows.clone()).expect("a certificate");
     let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()));
     let builder = builder.with_safe_default_protocol_versions().expect("versions");
     let mut client = builder.with_root_certificates(roots).with_no_client_auth();
     client.alpn_protocols = vec![alpn.as_bytes().to_vec()];
-    let stream = TcpStream::connect(to).await?;
     TlsConnector::from(Arc::new(client)).connect(ServerName::try_from(NAME).expect("a name"), stream).await
 }
 
@@ -115,4 +122,19 @@ async fn new_connections_see_new_certificates_and_old_ones_go_on() {
     let mut rest = vec![0; 1024];
     let _ = old.read(&mut rest).await.expect("what is left of the answer");
     assert!(is_answered(&mut old).await, "a connection that began before goes on");
+}
+
+/// Or it would show certificates to the authorities of a policy that is long gone.
+#[tokio::test]
+async fn whoever_was_silent_meets_the_settings_of_the_moment_in_which_it_speaks() {
+    let server = Start::with(Engine::Allows).callers(&["127.0.0.0/8"], false).run();
+    let ((first, shown_first), (second, shown_second)) = (settings(&["http/1.1"]), settings(&["http/1.1"]));
+    server.engine.set_tls(Tls { grpc: None, http: Some(first) });
+    let silent = [TcpStream::connect(server.http()).await, TcpStream::connect(server.http()).await];
+    server.metric(r#"postern_connections{listener="http"} 2"#).await;
+    server.engine.set_tls(Tls { grpc: None, http: Some(second) });
+    let [one, other] = silent.map(|stream| stream.expect("a connection"));
+    assert!(encrypt(one, &shown_first, "http/1.1").await.is_err(), "it is not shown any more");
+    let mut stream = encrypt(other, &shown_second, "http/1.1").await.expect("a connection");
+    assert!(is_answered(&mut stream).await);
 }
