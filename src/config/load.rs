@@ -146,11 +146,18 @@ impl Loaded {
     }
 
     /// What makes a file look half-written beside the one in force: it is the beginning of that text, or it has lost
-    /// the end marker.
+    /// the end marker. A new file of a folder has none in force; it lacks the marker that all the others had.
     pub fn check_complete(&self, in_force: &[SourceFile]) -> Problems {
         let mut problems = Problems::default();
+        let all_ended = !in_force.is_empty() && in_force.iter().all(|before| before.ended);
         for file in &self.files {
-            let Some(before) = in_force.iter().find(|before| before.name == file.name) else { continue };
+            let Some(before) = in_force.iter().find(|before| before.name == file.name) else {
+                if all_ended && !file.ended {
+                    let message = "this new file has no end marker `...`, as all files in force have";
+                    problems.push(Problem::error(end_place(file), "", message).help("write `...` as its last line"));
+                }
+                continue;
+            };
             if file.text.len() < before.text.len() && before.text.starts_with(&*file.text) {
                 let message = "this file is only the beginning of the one in force";
                 let help = "if that is meant, change anything before the cut, or restart";

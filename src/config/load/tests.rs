@@ -164,6 +164,26 @@ fn half_written_files_are_noticed() {
     assert_eq!(texts(warnings), ["the end marker `...` is missing"]);
 }
 
+/// A route of a new file that has lost its last condition lets in whom neither policy would.
+#[test]
+fn a_new_file_ends_as_the_others_do() {
+    let folder = |more: &[(&str, &str)]| {
+        let world = Pretend::new().file("p/a.yaml", SMALL);
+        let world = more.iter().fold(world, |world, (name, text)| world.file(*name, *text));
+        load("p".as_ref(), &world).expect("a policy")
+    };
+    let (cut, whole) = ("hosts: {b.test: {routes: [{path: /}]}}\n", "hosts: {b.test: {routes: [{path: /}]}}\n...\n");
+    let open = "hosts: {c.test: {routes: [{path: /}]}}\n";
+    let (alone, beside_open) = (folder(&[]), folder(&[("p/c.yaml", open)]));
+    for (before, after, want) in [
+        (&alone, folder(&[("p/b.yaml", whole)]), false),
+        (&alone, folder(&[("p/b.yaml", cut)]), true),
+        (&beside_open, folder(&[("p/b.yaml", cut), ("p/c.yaml", open)]), false),
+    ] {
+        assert_eq!(after.check_complete(&before.files).has_errors(), want, "{after:?}");
+    }
+}
+
 #[test]
 fn surroundings_are_read_beside_the_policy_and_remembered() {
     let world = Pretend::new()
