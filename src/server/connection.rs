@@ -111,7 +111,7 @@ impl<A: Authorize> Server<A> {
                 return server.spawn(protocol, stream, Some(heard), slot, watcher);
             };
             tokio::select! {
-                shaken = tls::shake_hands(tls, stream, server.lane.limits.head) => match shaken {
+                shaken = tls::shake_hands(tls, stream, server.lane.unfinished.place(), server.lane.limits.head) => match shaken {
                     Ok(stream) => server.spawn(protocol, stream, None, slot, watcher),
                     Err(error) => {
                         slot.refused(Refused::Handshake);

@@ -138,3 +138,36 @@ async fn whoever_was_silent_meets_the_settings_of_the_moment_in_which_it_speaks(
     let mut stream = encrypt(other, &shown_second, "http/1.1").await.expect("a connection");
     assert!(is_answered(&mut stream).await);
 }
+
+/// A peer that is told to wait keeps what it has begun; many of them must not keep much.
+#[tokio::test]
+async fn d1_greetings_that_are_not_whole_have_one_store() {
+    const PEERS: usize = 100;
+    const OCTETS: usize = 48 * 1024;
+    let start = Start::with(Engine::Allows).callers(&["127.0.0.0/8"], false);
+    let server = start
+        .limits(|limits| (limits.unfinished, limits.message, limits.head) = (0, 8 * 1024, Duration::from_secs(60)))
+        .run();
+    let (http, shows) = settings(&["http/1.1"]);
+    server.engine.set_tls(Tls { grpc: None, http: Some(http) });
+    // The beginning of a greeting of 60,000 octets, in records of 12 KiB.
+    let mut greeting = vec![1, 0, 0xea, 0x60, 3, 3];
+    greeting.resize(OCTETS, b'x');
+    let records: Vec<u8> =
+        greeting.chunks(12 * 1024).flat_map(|part| [&[22, 3, 1, 0x30, 0][..], part].concat()).collect();
+    let mut peers = Vec::new();
+    for _ in 0..PEERS {
+        let mut peer = TcpStream::connect(server.http()).await.expect("connect");
+        let _ = peer.write_all(&records).await;
+        peers.push(peer);
+    }
+    let mut cut = 0;
+    for peer in &mut peers {
+        let ended = tokio::time::timeout(Duration::from_millis(200), peer.read(&mut [0; 64])).await;
+        cut += usize::from(ended.is_ok());
+    }
+    // A store is as large as four messages at least, and each thread has one.
+    assert!(cut >= PEERS * 9 / 10, "{cut} of {PEERS} were cut off");
+    let mut stream = connect(server.http(), &shows, "http/1.1").await.expect("a common greeting needs no place");
+    assert!(is_answered(&mut stream).await);
+}
