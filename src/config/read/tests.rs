@@ -226,3 +226,13 @@ fn problems_are_bounded() {
     assert_eq!(mistakes.len(), MAX_PROBLEMS + 1);
     assert_eq!(mistakes.last().map(String::as_str), Some(" there are more mistakes than these 200"));
 }
+
+#[test]
+fn f6_a_secret_in_place_of_its_name_is_not_repeated() {
+    for text in ["hunter2", "'hunter2'", "[hunter2]"] {
+        let policy = format!("{{version: 1, listen: {{tls: {{certificate: a, key: {text}}}}}}}");
+        let Err(problems) = inline::<Config>("-", &policy) else { panic!("{text} was taken") };
+        let said = &problems.0[0].message;
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}

@@ -125,6 +125,11 @@ impl<'r, 't> Reader<'r, 't> {
                 };
                 self.note("this mapping is empty", Some(help.to_owned()));
             }
+            // It may be the secret itself, and what is said here is logged (F6).
+            Some(Value::Scalar { .. }) if matches!(table, "SecretRef" | "FetchToken") => {
+                let help = "write `{file: /run/secrets/name}`, and keep the secret there";
+                self.note("expected a mapping, found text", Some(help.to_owned()));
+            }
             Some(Value::Null | Value::Scalar { .. } | Value::List(_)) => self.note_wanted("a mapping", None),
             Some(Value::Refused) | None => {}
         }
