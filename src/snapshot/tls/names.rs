@@ -71,6 +71,10 @@ impl NamePattern {
     }
 }
 
+fn is_spiffe(name: &GeneralName<'_>) -> bool {
+    matches!(name, GeneralName::URI(uri) if uri.starts_with("spiffe://"))
+}
+
 /// Segments that mean what they say, so that nothing below a prefix is really beside it.
 fn is_plain(path: &str) -> bool {
     path.split('/').all(|segment| {
@@ -94,7 +98,11 @@ impl Named {
     fn bears_a_name(&self, der: &[u8]) -> bool {
         let Ok(([], certificate)) = X509Certificate::from_der(der) else { return false };
         let Ok(Some(names)) = certificate.subject_alternative_name() else { return false };
-        names.value.general_names.iter().any(|name| self.names.iter().any(|pattern| pattern.is(name)))
+        let names = &names.value.general_names;
+        // Whoever has two SPIFFE identities has none: X509-SVID §2.
+        let identities = names.iter().filter(|name| is_spiffe(name)).count();
+        let taken = |name: &GeneralName<'_>| identities < 2 || !is_spiffe(name);
+        names.iter().any(|name| taken(name) && self.names.iter().any(|pattern| pattern.is(name)))
     }
 }
 

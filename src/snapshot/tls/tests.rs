@@ -34,9 +34,13 @@ fn authority() -> CertifiedIssuer<'static, KeyPair> {
     CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("an authority")
 }
 
-fn pair(by: &CertifiedIssuer<'_, KeyPair>, name: SanType, usage: ExtendedKeyUsagePurpose) -> Pair {
+fn pair(
+    by: &CertifiedIssuer<'_, KeyPair>,
+    names: impl IntoIterator<Item = SanType>,
+    usage: ExtendedKeyUsagePurpose,
+) -> Pair {
     let mut params = CertificateParams::default();
-    params.subject_alt_names.push(name);
+    params.subject_alt_names.extend(names);
     params.extended_key_usages.push(usage);
     let key = KeyPair::generate().expect("a key");
     let certificate = params.signed_by(&key, by).expect("a certificate");
@@ -45,11 +49,16 @@ fn pair(by: &CertifiedIssuer<'_, KeyPair>, name: SanType, usage: ExtendedKeyUsag
 
 fn server_pair(by: &CertifiedIssuer<'_, KeyPair>) -> Pair {
     let name = SanType::DnsName("postern.test".try_into().expect("a name"));
-    pair(by, name, ExtendedKeyUsagePurpose::ServerAuth)
+    pair(by, [name], ExtendedKeyUsagePurpose::ServerAuth)
 }
 
 fn proxy_pair(by: &CertifiedIssuer<'_, KeyPair>, uri: &str) -> Pair {
-    pair(by, SanType::URI(uri.try_into().expect("a name")), ExtendedKeyUsagePurpose::ClientAuth)
+    proxy_of(by, &[uri])
+}
+
+fn proxy_of(by: &CertifiedIssuer<'_, KeyPair>, uris: &[&str]) -> Pair {
+    let names = uris.iter().map(|uri| SanType::URI((*uri).try_into().expect("a name")));
+    pair(by, names, ExtendedKeyUsagePurpose::ClientAuth)
 }
 
 /// Everything a policy may name.
@@ -190,5 +199,21 @@ fn only_a_listed_proxy_of_the_authority_is_heard() {
             assert!(!shake(&server, &ours, Some(&stranger)), "{how}: of another authority");
             assert!(!shake(&server, &ours, Some(&not_a_client)), "{how}: a server's");
         }
+    }
+}
+
+#[test]
+fn two_spiffe_identities_are_none() {
+    let (world, ours) = world();
+    let names = "client_ca: ca.pem, client_names: [spiffe://corp.test/edge/**, https://edge.test/a]";
+    let (snapshot, _) = built(&world, &format!("  tls: {{{PAIR}, {names}}}")).expect("a policy");
+    let server = snapshot.tls.http.expect("TLS");
+    for (uris, want) in [
+        (&["spiffe://corp.test/edge/one"][..], true),
+        (&["spiffe://corp.test/app", "spiffe://corp.test/edge/one"], false),
+        (&["spiffe://corp.test/edge/one", "https://app.test/"], true),
+        (&["spiffe://corp.test/app", "https://edge.test/a"], true),
+    ] {
+        assert_eq!(shake(&server, &ours, Some(&proxy_of(&ours, uris))), want, "{uris:?}");
     }
 }
