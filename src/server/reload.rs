@@ -163,7 +163,7 @@ where
             if look == Look::Tried && cause == Cause::Noticed {
                 return Ok(None);
             }
-            let loaded = self.off(Origin::load).await?;
+            let loaded = self.off(move |origin| origin.load(cause)).await?;
             let in_time = self.off(Origin::read_what_was_seen).await?;
             if !in_time || (self.off(Origin::read_more).await? && !self.rests_still().await?) {
                 continue;
@@ -218,6 +218,9 @@ where
         }
         if new.listen != old.listen {
             warn!("the listeners keep their addresses until a restart");
+        }
+        for listener in new.tls.plainer_than(&old.tls) {
+            warn!(listener, "this listener speaks no TLS any more");
         }
         new.remember(&old.key_uses());
         let metrics = self.engine.telemetry().metrics();

@@ -31,6 +31,16 @@ pub struct Tls {
     pub http: Option<Arc<ServerConfig>>,
 }
 
+impl Tls {
+    /// The listeners that spoke TLS before and do so no more.
+    pub fn plainer_than(&self, before: &Tls) -> impl Iterator<Item = &'static str> {
+        [("grpc", &self.grpc, &before.grpc), ("http", &self.http, &before.http)]
+            .into_iter()
+            .filter(|(_, now, before)| now.is_none() && before.is_some())
+            .map(|(listener, ..)| listener)
+    }
+}
+
 /// Build `listen.tls`.
 pub(super) fn tls(
     written: Option<&At<tree::ListenTls>>,

@@ -16,7 +16,10 @@ use crate::config::load::Recorder;
 use crate::config::load::SourceFile;
 use crate::config::load::check_files;
 use crate::config::report::Report;
+use crate::model::problem::Place;
+use crate::model::problem::Problem;
 use crate::model::problem::Problems;
+use crate::server::reload::Cause;
 use crate::server::reload::Look;
 use crate::server::reload::Origin;
 use crate::snapshot::Snapshot;
@@ -57,8 +60,9 @@ impl PolicyFiles {
 }
 
 impl Origin for PolicyFiles {
-    /// A file that looks half-written beside the one in force is bad.
-    fn load(&mut self) -> Result<Snapshot, Problems> {
+    /// A file that looks half-written beside the one in force is bad, and so is one that is gone, unless somebody asks: what
+    /// guarded a host may have stood in it, and it may only be on its way.
+    fn load(&mut self, cause: Cause) -> Result<Snapshot, Problems> {
         self.missed = false;
         let recorder = Recorder::new(&Disk);
         let policy = LoadedPolicy::read(&self.path, &recorder);
@@ -71,6 +75,9 @@ impl Origin for PolicyFiles {
             }
         };
         let mut incomplete = policy.loaded.check_complete(&self.in_force.files);
+        if cause == Cause::Noticed {
+            incomplete.0.extend(gone(&self.in_force.files, &policy.loaded.files));
+        }
         let open = only_opening(&policy.loaded);
         let read = Read::new(policy.loaded.files.clone(), inputs);
         incomplete.0.extend(check_files(&read.inputs, &self.in_force.inputs, |path| open.contains(path)).0);
@@ -133,6 +140,15 @@ impl Origin for PolicyFiles {
     fn files(&self) -> usize {
         self.in_force.inputs.files()
     }
+}
+
+/// The files in force that a policy is without.
+fn gone<'f>(in_force: &'f [SourceFile], new: &'f [SourceFile]) -> impl Iterator<Item = Problem> + use<'f> {
+    let is_gone = |file: &&SourceFile| new.iter().all(|other| other.name != file.name);
+    in_force.iter().filter(is_gone).map(|file| {
+        let help = "if that is meant, ask for it: SIGHUP, or `POST /reload` on the admin listener";
+        Problem::error(Place::whole(&*file.name), "", "this file of the policy is gone").help(help)
+    })
 }
 
 /// The named files of which every line stands alone and lets somebody in.
@@ -211,10 +227,10 @@ bob:$2b$10$M9Rs2SVRZX8HraWyyvHI1upFOzHNFtOaDxElQ2EwvebOsIk/GgPHO
                     place.write(name, cut);
                     // Between the last `.` and the line's end everything is said.
                     let whole = cut.ends_with("...") && text != in_force;
-                    assert_eq!(files.load().is_ok(), whole, "{name}: {cut:?}");
+                    assert_eq!(files.load(Cause::Noticed).is_ok(), whole, "{name}: {cut:?}");
                 }
                 place.write(name, &text);
-                assert!(files.load().is_ok(), "{name}: {text}");
+                assert!(files.load(Cause::Noticed).is_ok(), "{name}: {text}");
             }
             place.write(name, in_force);
         }
@@ -226,7 +242,7 @@ bob:$2b$10$M9Rs2SVRZX8HraWyyvHI1upFOzHNFtOaDxElQ2EwvebOsIk/GgPHO
         for (length, _) in USERS.char_indices() {
             let (cut, _) = USERS.split_at(length);
             place.write("users", cut);
-            assert_eq!(files.load().is_ok(), cut.ends_with('\n'), "{cut:?}");
+            assert_eq!(files.load(Cause::Noticed).is_ok(), cut.ends_with('\n'), "{cut:?}");
         }
     }
 
@@ -240,7 +256,7 @@ bob:$2b$10$M9Rs2SVRZX8HraWyyvHI1upFOzHNFtOaDxElQ2EwvebOsIk/GgPHO
         place.write("keys.yaml", "- nothing\n...\n");
         assert_eq!(files.look(), Look::New);
         assert!(!files.saw_the_same());
-        assert!(files.load().is_err() && files.read_what_was_seen() && !files.read_more());
+        assert!(files.load(Cause::Noticed).is_err() && files.read_what_was_seen() && !files.read_more());
         assert_eq!(files.look(), Look::Tried, "known to be bad");
         place.write("keys.yaml", &keys());
         assert_eq!(files.look(), Look::InForce);
@@ -251,7 +267,7 @@ bob:$2b$10$M9Rs2SVRZX8HraWyyvHI1upFOzHNFtOaDxElQ2EwvebOsIk/GgPHO
         place.write("policy.yaml", &named);
         place.write("more.yaml", &keys());
         files.look();
-        assert!(files.load().is_ok() && files.read_more(), "of `more.yaml` nothing was known");
+        assert!(files.load(Cause::Noticed).is_ok() && files.read_more(), "of `more.yaml` nothing was known");
         files.keep();
         assert_eq!(files.look(), Look::InForce);
         assert!(files.paths().contains(&place.0.path().join("more.yaml")));
@@ -259,7 +275,7 @@ bob:$2b$10$M9Rs2SVRZX8HraWyyvHI1upFOzHNFtOaDxElQ2EwvebOsIk/GgPHO
         assert_eq!(files.look(), Look::New);
         std::fs::remove_file(place.0.path().join("policy.yaml")).expect("removed");
         files.look();
-        assert!(files.load().is_err());
+        assert!(files.load(Cause::Noticed).is_err());
     }
 
     #[test]
@@ -269,9 +285,27 @@ bob:$2b$10$M9Rs2SVRZX8HraWyyvHI1upFOzHNFtOaDxElQ2EwvebOsIk/GgPHO
         assert_eq!((files.look(), files.look()), (Look::New, Look::New));
         // Between the last look and the load.
         place.write("keys.yaml", &keys().replace("- id: a", "- id: c"));
-        assert!(files.load().is_ok() && !files.read_what_was_seen(), "nobody has seen that");
+        assert!(files.load(Cause::Noticed).is_ok() && !files.read_what_was_seen(), "nobody has seen that");
         assert_eq!(files.look(), Look::New, "it is not in force, and was not refused");
         files.look();
-        assert!(files.load().is_ok() && files.read_what_was_seen());
+        assert!(files.load(Cause::Noticed).is_ok() && files.read_what_was_seen());
+    }
+
+    #[test]
+    fn f4_a_file_that_is_gone_is_missed_until_somebody_asks() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
+        write("a.yaml", "version: 1\nhosts: {'*.test': {routes: [{path: /**, public: true}]}}\n...\n");
+        write("b.yaml", "hosts: {admin.test: {routes: [{path: /**, public: true, network: [192.0.2.1/32]}]}}\n...\n");
+        let recorder = Recorder::new(&Disk);
+        let policy = LoadedPolicy::read(folder.path(), &recorder).unwrap_or_else(|report| panic!("{report}"));
+        let inputs = recorder.finish();
+        let mut files = PolicyFiles::new(folder.path().to_owned(), policy.loaded, inputs, None);
+        std::fs::rename(folder.path().join("b.yaml"), folder.path().join("b.yaml~")).expect("moved away");
+        let refused = files.load(Cause::Noticed).expect_err("it guarded a host");
+        assert!(refused.to_string().contains("is gone"), "{refused}");
+        assert!(files.load(Cause::Asked).is_ok(), "somebody means it");
+        files.keep();
+        assert!(files.load(Cause::Noticed).is_ok(), "and then nothing is missing");
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::model::problem::Problems;
+use crate::server::reload::Cause;
 use crate::snapshot::Snapshot;
 
 /// What a look at the files of a policy says.
@@ -20,8 +21,8 @@ pub enum Look {
 
 /// The files of a policy. Each call may wait for the disk.
 pub trait Origin: Send + 'static {
-    /// Read them, and build a policy.
-    fn load(&mut self) -> Result<Snapshot, Problems>;
+    /// Read them, and build a policy. What is surely meant if somebody asks for it may be a mistake where nobody does.
+    fn load(&mut self, cause: Cause) -> Result<Snapshot, Problems>;
 
     /// What was loaded last is in force now.
     fn keep(&mut self) {}
@@ -62,7 +63,7 @@ pub trait Origin: Send + 'static {
 
 /// Policies out of nowhere.
 impl<F: FnMut() -> Result<Snapshot, Problems> + Send + 'static> Origin for F {
-    fn load(&mut self) -> Result<Snapshot, Problems> {
+    fn load(&mut self, _: Cause) -> Result<Snapshot, Problems> {
         self()
     }
 }

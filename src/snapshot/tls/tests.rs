@@ -123,8 +123,11 @@ fn listeners_speak_it_where_they_are_told() {
         assert_eq!((snapshot.tls.grpc.is_some(), snapshot.tls.http.is_some()), want, "{on}");
         assert!(of_tls(&warnings).is_empty());
     }
-    let (snapshot, _) = built(&world, "  grpc: 127.0.0.1:1").expect("a policy");
-    assert!(snapshot.tls.grpc.is_none() && snapshot.tls.http.is_none());
+    let (plain, _) = built(&world, "  grpc: 127.0.0.1:1").expect("a policy");
+    assert!(plain.tls.grpc.is_none() && plain.tls.http.is_none());
+    let (one, _) = built(&world, &format!("  tls: {{{PAIR}, on: grpc}}")).expect("a policy");
+    assert_eq!(plain.tls.plainer_than(&one.tls).collect::<Vec<_>>(), ["grpc"]);
+    assert_eq!(one.tls.plainer_than(&plain.tls).count(), 0);
     let sockets = format!("  {{grpc: unix:/run/g.sock, http: unix:/run/h.sock, tls: {{{PAIR}}}}}");
     let (_, warnings) = built(&world, &sockets).expect("a policy");
     assert_eq!(of_tls(&warnings), ["no listener speaks TLS: both are unix sockets"]);

@@ -169,7 +169,7 @@ impl Scripted {
 }
 
 impl Origin for Scripted {
-    fn load(&mut self) -> Result<Snapshot, Problems> {
+    fn load(&mut self, _: Cause) -> Result<Snapshot, Problems> {
         let mut script = self.script();
         script.loads += 1;
         assert!(!std::mem::take(&mut script.panics), "a bug");
