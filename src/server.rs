@@ -15,6 +15,7 @@ pub mod watch;
 
 mod accept;
 mod admin;
+mod aside;
 mod bell;
 mod connection;
 mod frame;

@@ -25,6 +25,7 @@ use crate::model::problem::Severity;
 use crate::model::reload::LastReload;
 use crate::model::reload::ReloadResult;
 use crate::model::reload::ReloadStatus;
+use crate::server::aside::aside;
 use crate::snapshot::Snapshot;
 
 pub use crate::server::reload::desk::Busy;
@@ -144,9 +145,9 @@ where
     /// Let the origin do what may wait for the disk, or for a large policy to be built, where that hinders nobody.
     async fn off<T: Send + 'static>(&self, work: impl FnOnce(&mut O) -> T + Send + 'static) -> Result<T, Problems> {
         let origin = Arc::clone(&self.origin);
-        let done =
-            tokio::task::spawn_blocking(move || work(&mut origin.lock().unwrap_or_else(PoisonError::into_inner)));
-        done.await.map_err(|error| problem(&format!("the reload was given up: {error}")))
+        let done = aside(move || work(&mut origin.lock().unwrap_or_else(PoisonError::into_inner)));
+        done.await
+            .map_err(|_| problem("the reload was given up: reading the policy failed, or no thread could be started"))
     }
 
     async fn attempt(&mut self, cause: Cause) -> Result<Option<ReloadResult>, Problems> {
@@ -267,7 +268,7 @@ fn retire(old: Arc<Snapshot>) {
             }
         };
         let _ = tokio::time::timeout(RETIRED_WITHIN, unused).await;
-        tokio::task::spawn_blocking(move || drop(old));
+        let _ = aside(move || drop(old)).await;
     });
 }
 
