@@ -111,6 +111,27 @@ fn every_reason_is_documented_under_its_status() {
     assert_eq!(documented, known);
 }
 
+/// Whoever is paged finds the reason under its status, with what to do.
+#[test]
+fn every_reason_has_its_row_in_troubleshooting() {
+    let text = read(&root().join("docs/troubleshooting.md"));
+    let mut rows = Vec::new();
+    for section in text.split("\n## ").skip(1) {
+        let (title, body) = section.split_once('\n').expect("a section");
+        for row in body.lines().filter(|line| line.starts_with("| `")) {
+            let cells: Vec<_> = row.split(" | ").collect();
+            assert_eq!(cells.len(), 3, "a reason, what it means, what to do: {row}");
+            let code = row.split('`').nth(1).unwrap_or_default();
+            let reason = Reason::ALL.into_iter().find(|reason| reason.code() == code);
+            let reason = reason.unwrap_or_else(|| panic!("there is no reason `{code}`"));
+            let status = if reason.allows() { "Allowed".to_owned() } else { reason.status().to_string() };
+            assert!(title.contains(&status), "{code} is not of {title}");
+            rows.push(reason);
+        }
+    }
+    assert_eq!(rows, Reason::ALL, "every reason once, in their order");
+}
+
 /// The schema in `docs/audit.md` has every member that a line can have, and no other.
 #[test]
 fn every_member_of_an_audit_line_is_documented() {
