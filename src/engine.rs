@@ -23,6 +23,7 @@ use crate::engine::walk::Walked;
 use crate::model::decision::Decision;
 use crate::model::decision::DecisionId;
 use crate::model::decision::Effect;
+use crate::model::header::Headers;
 use crate::model::reason::Reason;
 use crate::model::record::Client;
 use crate::model::record::Counts;
@@ -33,6 +34,7 @@ use crate::model::request::Request;
 use crate::model::response::Response;
 use crate::model::response::Verdict;
 use crate::model::status::AuditStatus;
+use crate::model::trace::TraceContext;
 use crate::policy::address::AddressRule;
 use crate::policy::denial::Challenge;
 use crate::policy::denial::Refused;
@@ -108,22 +110,23 @@ impl Engine {
         let started = clock::instant();
         let now = clock::now();
         let ignored_forwarding = attributes.ignored_forwarding;
+        let trace = self.trace(&attributes.headers);
         let snapshot = self.snapshot();
         let request = match Request::parse(attributes) {
             Ok(request) => request,
             Err(refusal) => {
                 let counts = Counts { ignored_forwarding, ..Counts::default() };
-                return Checked::Answered(self.refused(&refusal, &snapshot, counts, Some(started.elapsed())));
+                return Checked::Answered(self.refused(&refusal, &snapshot, trace, counts, Some(started.elapsed())));
             }
         };
         let given = Given { decision_id: self.next_id(now), now, answers: Answers::none(), assumed: None };
         match walk::walk(&snapshot, &request, &given, &mut Silent) {
             Walk::Done(walked) => {
-                let open = Open { engine: self, snapshot, request, given, started, ignored_forwarding };
+                let open = Open { engine: self, snapshot, request, given, started, trace, ignored_forwarding };
                 Checked::Answered(open.close(*walked))
             }
             Walk::Needs(need) => {
-                let open = Open { engine: self, snapshot, request, given, started, ignored_forwarding };
+                let open = Open { engine: self, snapshot, request, given, started, trace, ignored_forwarding };
                 Checked::Waits(open.wait(need, deadline.map_or(WAIT_WITHOUT_DEADLINE, |deadline| deadline / 2)))
             }
         }
@@ -131,10 +134,22 @@ impl Engine {
 
     /// Answer a check that cannot be judged at all: undecodable, over capacity, past its deadline, or after a panic.
     pub fn refuse(&self, refusal: &Refusal) -> Response {
-        self.refused(refusal, &self.snapshot(), Counts::default(), None)
+        self.refused(refusal, &self.snapshot(), None, Counts::default(), None)
     }
 
-    fn refused(&self, refusal: &Refusal, snapshot: &Snapshot, counts: Counts, took: Option<Duration>) -> Response {
+    /// The trace that a request is part of, where somebody is told of it.
+    fn trace(&self, headers: &Headers<'_>) -> Option<TraceContext> {
+        self.audit.as_ref().and_then(|_| TraceContext::of(headers))
+    }
+
+    fn refused(
+        &self,
+        refusal: &Refusal,
+        snapshot: &Snapshot,
+        trace: Option<TraceContext>,
+        counts: Counts,
+        took: Option<Duration>,
+    ) -> Response {
         let now = clock::now();
         let decision_id = self.next_id(now);
         // A refusal is a denial whatever reason it was given.
@@ -157,6 +172,7 @@ impl Engine {
             policy: &snapshot.digest,
             generation: snapshot.generation,
             took,
+            trace,
             detail: Some(&refusal.detail),
             counts,
         };
@@ -211,6 +227,7 @@ struct Open<'e, 'w> {
     request: Request<'w>,
     given: Given,
     started: Instant,
+    trace: Option<TraceContext>,
     ignored_forwarding: u32,
 }
 
@@ -226,7 +243,8 @@ impl Open<'_, '_> {
                 let detail = "an identity source asks for ever".to_owned();
                 let refusal = Refusal { dialect: self.request.dialect, reason: Reason::Internal, detail };
                 let counts = Counts { ignored_forwarding: self.ignored_forwarding, ..Counts::default() };
-                return self.engine.refused(&refusal, &self.snapshot, counts, Some(self.started.elapsed()));
+                let took = Some(self.started.elapsed());
+                return self.engine.refused(&refusal, &self.snapshot, self.trace, counts, took);
             }
             match walk::walk(&self.snapshot, &self.request, &self.given, &mut Silent) {
                 Walk::Done(walked) => return self.close(*walked),
@@ -257,6 +275,7 @@ impl Open<'_, '_> {
             policy: &snapshot.digest,
             generation: snapshot.generation,
             took: Some(self.started.elapsed()),
+            trace: self.trace,
             detail: detail.as_deref(),
             counts,
         };

@@ -24,3 +24,4 @@ pub mod request;
 pub mod response;
 pub mod secret;
 pub mod status;
+pub mod trace;

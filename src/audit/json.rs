@@ -32,6 +32,21 @@ impl<'o> Members<'o> {
         let _ = write!(self.out, "{value}");
     }
 
+    pub(super) fn truth(&mut self, name: &'static str, value: bool) {
+        self.name(name);
+        self.out.push_str(if value { "true" } else { "false" });
+    }
+
+    /// Octets in lower-case hex.
+    pub(super) fn hex(&mut self, name: &'static str, octets: &[u8]) {
+        self.name(name);
+        self.out.push('"');
+        for digit in octets.iter().flat_map(|octet| [octet >> 4, octet & 15]) {
+            self.out.push(char::from(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 }));
+        }
+        self.out.push('"');
+    }
+
     /// A list of texts.
     pub(super) fn texts<'t>(&mut self, name: &'static str, values: impl Iterator<Item = &'t str>) {
         self.name(name);

@@ -66,6 +66,13 @@ pub fn decision(record: &Record<'_>, with_query: bool) -> String {
     if let Some(took) = record.took {
         line.number("duration_us", u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     }
+    if let Some(trace) = record.trace {
+        line.object("trace", |line| {
+            line.hex("id", &trace.trace_id);
+            line.hex("parent", &trace.parent);
+            line.truth("sampled", trace.sampled);
+        });
+    }
     if record.counts != Counts::default() {
         let Counts { ignored_forwarding, dropped_groups, dropped_values, spoofed } = record.counts;
         line.object("counts", |line| {
@@ -105,6 +112,7 @@ mod tests {
     use crate::model::problem::Place;
     use crate::model::reason::Reason;
     use crate::model::record::Client;
+    use crate::model::trace::TraceContext;
 
     fn read(body: &str) -> Value {
         serde_json::from_str(&format!("{{{body}")).expect("JSON")
@@ -154,6 +162,7 @@ mod tests {
             policy,
             generation: 7,
             took: Some(Duration::from_nanos(41_999)),
+            trace: TraceContext::parse(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
             detail: Some("canary of a detail"),
             counts: Counts { spoofed: 2, ..Counts::default() },
         }
@@ -169,7 +178,9 @@ mod tests {
             "client": {"ip": "192.0.2.7", "from": "xff"}, "subject": "u-1", "issuer": "https://sso.test",
             "user": "alice", "source": "people", "groups": ["staff", "ops"],
             "route": {"host": "*.corp.test", "name": "/a/**"}, "rule": "policy.yaml:12", "effect": "allow",
-            "reason": "permitted", "status": 200, "policy": "sha256:00", "generation": 7, "duration_us": 41, "counts": {"spoofed": 2},
+            "reason": "permitted", "status": 200, "policy": "sha256:00", "generation": 7, "duration_us": 41,
+            "trace": {"id": "0af7651916cd43dd8448eb211c80319c", "parent": "b7ad6b7169203331", "sampled": true},
+            "counts": {"spoofed": 2},
         });
         let body = super::decision(&record(&decision, &mentioned, &policy), false);
         assert_eq!(read(&body), want);
@@ -190,6 +201,7 @@ mod tests {
             client: None,
             mentioned: None,
             took: None,
+            trace: None,
             counts: Counts::default(),
             ..record(&decision, &nothing, &policy)
         };

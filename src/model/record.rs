@@ -9,6 +9,7 @@ use crate::model::client_ip::ClientAddress;
 use crate::model::decision::Decision;
 use crate::model::decision::DecisionId;
 use crate::model::dialect::Dialect;
+use crate::model::trace::TraceContext;
 
 /// Everything worth knowing about one check, made once when it is answered. It borrows: whoever keeps something of it
 /// copies that.
@@ -36,6 +37,8 @@ pub struct Record<'r> {
     pub generation: u64,
     /// From the decoded check to its answer; `None` for a check that was never begun.
     pub took: Option<Duration>,
+    /// The trace that the request says it is part of; `None` also where nobody asks.
+    pub trace: Option<TraceContext>,
     /// For the operator: what exactly was wrong. Never sent to the client.
     pub detail: Option<&'r str>,
     /// What was left out or ignored on the way.

@@ -31,6 +31,7 @@ use postern::model::record::Client;
 use postern::model::record::Counts;
 use postern::model::record::Record;
 use postern::model::secret::Secret;
+use postern::model::trace::TraceContext;
 use postern::telemetry::Telemetry;
 
 /// The examples that other programs read.
@@ -210,6 +211,7 @@ fn audit_lines() -> Vec<serde_json::Value> {
             policy: &policy,
             generation: 7,
             took: Some(Duration::ZERO),
+            trace: TraceContext::parse(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
             detail: None,
             counts: Counts { ignored_forwarding: 1, dropped_groups: 1, dropped_values: 1, spoofed: 1 },
         }));

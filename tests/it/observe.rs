@@ -193,6 +193,7 @@ fn everything() -> String {
             policy: &policy,
             generation: 2,
             took: Some(Duration::from_micros(40)),
+            trace: None,
             detail: None,
             counts: Counts::default(),
         });

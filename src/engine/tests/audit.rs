@@ -55,3 +55,21 @@ async fn an_allow_without_a_line_is_none_where_lines_are_required() {
         assert_eq!(text.contains("effect=\"deny\",reason=\"audit_unavailable\",route=\"app.test public\"} 1"), !passes);
     }
 }
+
+#[tokio::test]
+async fn a_line_names_the_trace_that_the_client_says_also_when_the_request_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (bench, audit) = bench(folder.path(), WhenFull::Drop);
+    let named = ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00");
+    passed(&bench.ask("/public/a", &[named]).await);
+    assert_eq!(denied(&bench.ask("/public/%zz", &[named]).await, "x").0, Reason::BadTarget);
+    assert_eq!(denied(&bench.ask("/robots/x", &[named]).await, "x").0, Reason::CredentialMissing);
+    passed(&bench.ask("/public/a", &[("traceparent", "00-1-2-01")]).await);
+    assert!(audit.close(Duration::from_secs(60)), "everything is written");
+    let text = std::fs::File::open(folder.path().join("audit.jsonl")).and_then(std::io::read_to_string).expect("a log");
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let traces: Vec<Value> =
+        lines.filter(|line| line["kind"] == "decision").map(|mut line| line["trace"].take()).collect();
+    let want = json!({"id": "0af7651916cd43dd8448eb211c80319c", "parent": "b7ad6b7169203331", "sampled": false});
+    assert_eq!(traces, [want.clone(), want.clone(), want, Value::Null]);
+}

@@ -35,6 +35,7 @@ fn took(metrics: &Metrics, policy: &Arc<str>, route: Option<&Arc<RouteId>>, reas
         policy,
         generation: 7,
         took,
+        trace: None,
         detail: None,
         counts: Counts { dropped_groups: 2, ..Counts::default() },
     });
