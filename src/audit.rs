@@ -99,7 +99,12 @@ impl Audit {
 
     /// How it stands.
     pub fn status(&self) -> AuditStatus {
-        AuditStatus { queued: self.queue.waiting(), failing: self.queue.is_failing(), ..self.metrics.status() }
+        AuditStatus {
+            queued: self.queue.waiting(),
+            room: self.queue.room(),
+            failing: self.queue.is_failing(),
+            ..self.metrics.status()
+        }
     }
 
     /// The file may have been moved away: begin it again if it was.

@@ -81,6 +81,11 @@ impl Queue {
         self.lock().lines
     }
 
+    /// How many may wait.
+    pub(super) fn room(&self) -> usize {
+        self.most
+    }
+
     /// A line that could not be kept.
     pub(super) fn drop_one(&self) {
         self.dropped.fetch_add(1, Ordering::Relaxed);

@@ -109,7 +109,7 @@ fn provider(asked: &ProviderStatus) -> String {
 
 fn audit(audit: &AuditStatus) -> String {
     let failing = if audit.failing { "NOT WRITABLE, " } else { "" };
-    let AuditStatus { queued, written, dropped, errors, failing: _ } = audit;
+    let AuditStatus { queued, written, dropped, errors, room: _, failing: _ } = audit;
     format!("{failing}{written} written, {queued} queued, {dropped} dropped, {errors} errors")
 }
 

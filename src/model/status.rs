@@ -105,6 +105,8 @@ pub struct ProviderStatus {
 pub struct AuditStatus {
     /// Lines that wait to be written.
     pub queued: usize,
+    /// Lines that may wait.
+    pub room: usize,
     pub written: u64,
     pub dropped: u64,
     pub errors: u64,

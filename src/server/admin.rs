@@ -29,6 +29,7 @@ use crate::server::authorize::Authorize;
 use crate::server::control::Control;
 use crate::telemetry::Telemetry;
 use crate::telemetry::clock;
+use crate::telemetry::metrics::Standing;
 
 pub(super) use crate::server::admin::gate::Via;
 
@@ -140,7 +141,13 @@ impl<A: Authorize> Admin<A> {
     }
 
     fn metrics(&self) -> String {
-        self.telemetry.metrics().show_key_uses(&self.engine.key_uses());
+        let metrics = self.telemetry.metrics();
+        metrics.show_key_uses(&self.engine.key_uses());
+        metrics.show_standing(&Standing {
+            ready: self.obstacles().is_empty(),
+            audit: self.engine.audit_status(),
+            certificates: self.engine.tls().ends().collect(),
+        });
         let mut text = self.telemetry.gather(&self.engine.key_statuses());
         text.push_str(&self.telemetry.gather_introspection(&self.engine.introspection_statuses()));
         text

@@ -42,6 +42,7 @@ use crate::server::lane::Lane;
 use crate::server::lane::Underway;
 use crate::server::task;
 use crate::telemetry::clock;
+use crate::telemetry::metrics::RequestTime;
 
 /// The service whose health is reported by name.
 pub(super) const SERVICE: &str = "envoy.service.auth.v3.Authorization";
@@ -63,11 +64,12 @@ pub(super) fn answer<A: Authorize>(
     async move {
         Ok(match asked {
             Some(Asked::Check(head, body)) => {
+                let time = lane.times.since(head.arrived, Dialect::ExtAuthz);
                 let (octets, underway) = match lane.enter() {
                     Ok(underway) => (check(&lane, head, body).await, Some(underway)),
                     Err(cause) => (refuse(&lane, Reason::Overloaded, cause.to_owned()), None),
                 };
-                reply(Answer::Message { octets: Some(octets), _underway: underway })
+                reply(Answer::Message { octets: Some(octets), _underway: underway, _time: Some(time) })
             }
             Some(Asked::Health(request)) => {
                 // Watching goes on for as long as one wants.
@@ -86,7 +88,7 @@ pub(super) fn answer<A: Authorize>(
             }
             None => {
                 let octets = refuse(&lane, Reason::Internal, "reading the head panicked".to_owned());
-                reply(Answer::Message { octets: Some(octets), _underway: None })
+                reply(Answer::Message { octets: Some(octets), _underway: None, _time: None })
             }
         })
     }
@@ -201,6 +203,7 @@ pub(super) enum Answer {
     Message {
         octets: Option<Bytes>,
         _underway: Option<Underway>,
+        _time: Option<RequestTime>,
     },
     /// Whatever the health service says.
     Health(tonic::body::Body),

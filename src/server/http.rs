@@ -41,6 +41,7 @@ use crate::server::guard::guard;
 use crate::server::lane::Lane;
 use crate::server::lane::Underway;
 use crate::telemetry::log::Plain;
+use crate::telemetry::metrics::RequestTime;
 
 /// Answer any request to the HTTP listener.
 ///
@@ -52,7 +53,9 @@ pub(super) async fn answer<A: Authorize>(
 ) -> Response<Answer> {
     // Dropping the body closes an HTTP/1 connection on which more of it was announced.
     let (parts, _) = request.into_parts();
-    let (mut response, underway) = match forward_auth::of_path(parts.uri.path()) {
+    let dialect = forward_auth::of_path(parts.uri.path());
+    let time = dialect.map(|dialect| lane.times.since(arrived, dialect));
+    let (mut response, underway) = match dialect {
         None => (unknown_path(lane, &parts), None),
         Some(dialect) => match lane.turn(arrived, patience(dialect, &parts)).and_then(|()| lane.enter()) {
             Ok(underway) => (check(lane, dialect, &parts).await, Some(underway)),
@@ -63,7 +66,7 @@ pub(super) async fn answer<A: Authorize>(
     if parts.version < Version::HTTP_2 && parts.headers.contains_key(TRANSFER_ENCODING) {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    response.map(|body| Answer { body: Full::new(body), _underway: underway })
+    response.map(|body| Answer { body: Full::new(body), _underway: underway, _time: time })
 }
 
 async fn check<A: Authorize>(lane: &Lane<A>, dialect: Dialect, parts: &Parts) -> Response<Bytes> {
@@ -107,6 +110,7 @@ fn patience(dialect: Dialect, parts: &Parts) -> Option<Duration> {
 pub(super) struct Answer {
     body: Full<Bytes>,
     _underway: Option<Underway>,
+    _time: Option<RequestTime>,
 }
 
 impl Body for Answer {

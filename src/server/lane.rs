@@ -20,10 +20,13 @@ use crate::server::patience::Turn;
 use crate::server::store::Store;
 use crate::telemetry::Telemetry;
 use crate::telemetry::clock;
+use crate::telemetry::metrics::RequestTimes;
 
 pub(super) struct Lane<A> {
     pub(super) engine: Arc<A>,
     pub(super) telemetry: Arc<Telemetry>,
+    /// Counts how long its requests take.
+    pub(super) times: RequestTimes,
     pub(super) health: HealthServer<HealthService>,
     pub(super) limits: Limits,
     /// The answer for when even refusing fails: made beforehand, so that sending it cannot go wrong.
@@ -47,6 +50,7 @@ impl<A> Lane<A> {
     ) -> Lane<A> {
         Lane {
             engine,
+            times: telemetry.metrics().requests(),
             telemetry,
             health,
             capacity: limits.in_flight.div_ceil(threads.max(1)),

@@ -4,6 +4,7 @@ mod names;
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use rustls::RootCertStore;
 use rustls::ServerConfig;
 use rustls::server::NoServerSessionStorage;
@@ -12,6 +13,8 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject;
+use x509_parser::prelude::FromDer;
+use x509_parser::prelude::X509Certificate;
 
 use crate::config::at::At;
 use crate::config::load::Surroundings;
@@ -29,9 +32,18 @@ use crate::snapshot::tls::names::Named;
 pub struct Tls {
     pub grpc: Option<Arc<ServerConfig>>,
     pub http: Option<Arc<ServerConfig>>,
+    /// When the first of the certificates that they show ends.
+    pub not_after: Option<Timestamp>,
 }
 
 impl Tls {
+    /// The listeners that show certificates, and when the first of these ends.
+    pub fn ends(&self) -> impl Iterator<Item = (&'static str, Timestamp)> {
+        let speaking = [("grpc", self.grpc.is_some()), ("http", self.http.is_some())].into_iter();
+        let not_after = self.not_after;
+        speaking.filter_map(move |(listener, speaks)| Some((listener, not_after.filter(|_| speaks)?)))
+    }
+
     /// The listeners that spoke TLS before and do so no more.
     pub fn plainer_than(&self, before: &Tls) -> impl Iterator<Item = &'static str> {
         [("grpc", &self.grpc, &before.grpc), ("http", &self.http, &before.http)]
@@ -52,9 +64,13 @@ pub(super) fn tls(
     let (grpc, http) = listeners(written, listen, problems);
     let settings = verifier(written, surroundings, problems)
         .and_then(|verifier| Ok((verifier, certificate(written, surroundings, problems)?)))
-        .and_then(|(verifier, (chain, key))| server(&written.certificate, verifier, chain, key));
+        .and_then(|(verifier, (chain, key))| {
+            let not_after = not_after(&chain);
+            Ok((server(&written.certificate, verifier, chain, key)?, not_after))
+        });
     match settings {
-        Ok(settings) => Tls {
+        Ok((settings, not_after)) => Tls {
+            not_after,
             grpc: grpc.then(|| speaking(&settings, &[b"h2"])),
             http: http.then(|| speaking(&settings, &[b"http/1.1", b"h2"])),
         },
@@ -114,6 +130,15 @@ fn certificates(file: &At<String>, surroundings: &Surroundings<'_>) -> Result<Ve
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     let found = found.map_err(|error| unfit(error.to_string()))?;
     if found.is_empty() { Err(unfit("there is no certificate in it".to_owned())) } else { Ok(found) }
+}
+
+/// When the first of these ends.
+fn not_after(chain: &[CertificateDer<'_>]) -> Option<Timestamp> {
+    let end = |der: &CertificateDer<'_>| {
+        let (_, certificate) = X509Certificate::from_der(der).ok()?;
+        Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()
+    };
+    chain.iter().filter_map(end).min()
 }
 
 /// Who judges the certificates of proxies; nobody where none is asked for.

@@ -4,6 +4,8 @@ mod audit;
 pub(super) mod introspection;
 mod keys;
 mod reload;
+mod request;
+mod standing;
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -34,6 +36,11 @@ use crate::telemetry::key_uses::KeyUses;
 pub use crate::telemetry::metrics::audit::AuditMetrics;
 use crate::telemetry::metrics::keys::KeyMetrics;
 use crate::telemetry::metrics::reload::ReloadMetrics;
+use crate::telemetry::metrics::request::RequestMetrics;
+pub use crate::telemetry::metrics::request::RequestTime;
+pub use crate::telemetry::metrics::request::RequestTimes;
+pub use crate::telemetry::metrics::standing::Standing;
+use crate::telemetry::metrics::standing::StandingMetrics;
 use crate::telemetry::tally;
 
 /// Upper bounds in seconds: a cached decision takes microseconds, a key fetch up to a second.
@@ -48,6 +55,7 @@ pub struct Metrics {
     registry: Registry,
     decisions: IntCounterVec,
     durations: Vec<Histogram>,
+    requests: RequestMetrics,
     ignored_forwarding: IntCounter,
     dropped_groups: IntCounter,
     dropped_values: IntCounter,
@@ -59,6 +67,7 @@ pub struct Metrics {
     keys: KeyMetrics,
     audit: AuditMetrics,
     reloads: ReloadMetrics,
+    standing: StandingMetrics,
     key_uses: KeyUses,
     insecure: IntGaugeVec,
     started: Timestamp,
@@ -96,6 +105,7 @@ impl Metrics {
                 .iter()
                 .map(|dialect| durations.get_metric_with_label_values(&[dialect.name()]))
                 .collect::<Result<_, _>>()?,
+            requests: keep(&registry, RequestMetrics::new()?)?,
             ignored_forwarding: count(
                 "postern_ignored_forwarding_headers_total",
                 "Forwarding headers that the dialect does not read and that were ignored",
@@ -130,6 +140,7 @@ impl Metrics {
             keys: KeyMetrics::new(&registry)?,
             audit: AuditMetrics::new(&registry)?,
             reloads: ReloadMetrics::new(&registry)?,
+            standing: StandingMetrics::new(&registry)?,
             key_uses: KeyUses::new(&registry)?,
             insecure: gauges(
                 &registry,
@@ -180,6 +191,17 @@ impl Metrics {
     /// The policy that was read first is in force.
     pub fn in_force(&self, generation: u64, policy: &str) {
         self.reloads.in_force(clock::now(), generation, policy);
+    }
+
+    /// Where one more thread counts how long whole requests take.
+    pub fn requests(&self) -> RequestTimes {
+        self.requests.thread()
+    }
+
+    /// How we stand now.
+    pub fn show_standing(&self, standing: &Standing) {
+        let _alone = self.gathering.lock().unwrap_or_else(PoisonError::into_inner);
+        self.standing.show(standing);
     }
 
     /// When API keys were last used: these, and only these, are shown.

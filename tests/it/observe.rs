@@ -26,7 +26,9 @@ use postern::model::reason::Reason;
 use postern::model::record::Counts;
 use postern::model::record::Record;
 use postern::model::reload::ReloadResult;
+use postern::model::status::AuditStatus;
 use postern::telemetry::Telemetry;
+use postern::telemetry::metrics::Standing;
 use promql::Asked;
 use serde_json::Value;
 
@@ -176,6 +178,11 @@ fn everything() -> String {
     }
     metrics.insecure_switches(["spoof_guard"]);
     metrics.show_key_uses(&[KeyUse { source: "robots".into(), key: "k".into(), at: 1 }]);
+    metrics.show_standing(&Standing {
+        ready: true,
+        audit: Some(AuditStatus::default()),
+        certificates: vec![("grpc", Timestamp::UNIX_EPOCH), ("http", Timestamp::UNIX_EPOCH)],
+    });
     let policy: Arc<str> = "p2".into();
     for (number, reason) in Reason::ALL.into_iter().enumerate() {
         telemetry.record(&Record {

@@ -220,3 +220,25 @@ fn two_spiffe_identities_are_none() {
         assert_eq!(shake(&server, &ours, Some(&proxy_of(&ours, uris))), want, "{uris:?}");
     }
 }
+
+#[test]
+fn the_first_certificate_to_end_is_what_counts() {
+    let ours = authority();
+    let ending = |year| {
+        let mut params = CertificateParams::new(vec!["postern.test".to_owned()]).expect("a name");
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        let key = KeyPair::generate().expect("a key");
+        (params.signed_by(&key, &ours).expect("a certificate").pem(), key.serialize_pem())
+    };
+    let ((late, key), (early, _)) = (ending(2041), ending(2031));
+    let (world, _) = world();
+    let world = world.file("p/tls.crt", late + &early).file("p/tls.key", key);
+    let tls = |listen: &str| {
+        let (snapshot, _) = built(&world, listen).unwrap_or_else(|problems| panic!("{problems:?}"));
+        snapshot.tls.ends().map(|(listener, ends)| (listener, ends.to_string())).collect::<Vec<_>>()
+    };
+    let ends = "2031-01-01T00:00:00Z".to_owned();
+    assert_eq!(tls("  tls: {certificate: tls.crt, key: {file: tls.key}, on: [http]}"), [("http", ends.clone())]);
+    assert_eq!(tls("  tls: {certificate: tls.crt, key: {file: tls.key}}"), [("grpc", ends.clone()), ("http", ends)]);
+    assert_eq!(tls("  http: 127.0.0.1:9192"), []);
+}

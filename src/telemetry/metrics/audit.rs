@@ -33,7 +33,7 @@ impl AuditMetrics {
     /// What was counted so far.
     pub fn status(&self) -> AuditStatus {
         let (written, dropped, errors) = (self.lines.get(), self.dropped.get(), self.errors.get());
-        AuditStatus { queued: 0, written, dropped, errors, failing: self.failing.get() != 0 }
+        AuditStatus { queued: 0, room: 0, written, dropped, errors, failing: self.failing.get() != 0 }
     }
 
     /// So many lines were written.

@@ -31,6 +31,28 @@ async fn the_pages_tell_how_we_are() {
     assert!(body.contains("process_start_time_seconds"), "{body}");
     assert!(body.contains("postern_keys{source=\"people\"} 2\n"), "{body}");
     assert!(body.contains("postern_keys_refresh_failures{source=\"people\"} 1\n"), "{body}");
+    assert!(body.contains("postern_ready 1\n"), "{body}");
+    server.engine.set_obstacles(&["no keys"]);
+    let (_, body) = ask(&server, "GET", "/metrics").await;
+    assert!(body.contains("postern_ready 0\n"), "{body}");
+}
+
+/// Of one that has to wait, too; and not before it is over.
+#[tokio::test]
+async fn whole_requests_are_timed() {
+    let server = Start::with(Engine::NeverAnswers).limits(|limits| limits.longest = PATIENCE / 10).run();
+    let nginx = "GET /auth/nginx HTTP/1.1\r\nHost: postern\r\nX-Forwarded-Method: GET\r\nX-Forwarded-Proto: https\r\n\
+                 X-Forwarded-Host: wiki.test\r\nX-Forwarded-Uri: /\r\n\r\n";
+    let asked = tokio::spawn(exchange(server.http(), nginx.as_bytes()));
+    server.engine.asked(1).await;
+    let count =
+        |dialect: &str, times| format!("postern_request_duration_seconds_count{{dialect=\"{dialect}\"}} {times}");
+    server.metric(&count("nginx", 0)).await;
+    asked.await.expect("an answer");
+    server.metric(&count("nginx", 1)).await;
+    server.metric("postern_request_duration_seconds_bucket{dialect=\"nginx\",le=\"0.25\"} 0").await;
+    send(server.grpc(), call(good_check())).await;
+    server.metric(&count("ext_authz", 1)).await;
 }
 
 #[tokio::test]

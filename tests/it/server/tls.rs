@@ -72,7 +72,7 @@ async fn is_answered(stream: &mut TlsStream<TcpStream>) -> bool {
 async fn both_protocols_are_spoken_over_tls() {
     let server = Start::with(Engine::Allows).callers(&["127.0.0.0/8"], false).run();
     let ((grpc, of_grpc), (http, of_http)) = (settings(&["h2"]), settings(&["http/1.1", "h2"]));
-    server.engine.set_tls(Tls { grpc: Some(grpc), http: Some(http) });
+    server.engine.set_tls(Tls { grpc: Some(grpc), http: Some(http), ..Tls::default() });
     let mut stream = connect(server.http(), &of_http, "http/1.1").await.expect("a connection");
     assert!(is_answered(&mut stream).await);
     let stream = connect(server.grpc(), &of_grpc, "h2").await.expect("a connection");
@@ -84,7 +84,7 @@ async fn both_protocols_are_spoken_over_tls() {
 async fn what_is_no_tls_is_not_served_and_counted() {
     let server = Start::with(Engine::Allows).callers(&["127.0.0.0/8"], false).run();
     let (http, shows) = settings(&["http/1.1"]);
-    server.engine.set_tls(Tls { grpc: None, http: Some(http) });
+    server.engine.set_tls(Tls { grpc: None, http: Some(http), ..Tls::default() });
     let mut plain = TcpStream::connect(server.http()).await.expect("connect");
     plain.write_all(LIKE_CADDY.as_bytes()).await.expect("write");
     let mut said = Vec::new();
@@ -100,7 +100,7 @@ async fn what_is_no_tls_is_not_served_and_counted() {
 async fn a_handshake_that_does_not_go_on_ends() {
     let start = Start::with(Engine::Allows).callers(&["127.0.0.0/8"], false);
     let server = start.limits(|limits| limits.head = Duration::from_millis(50)).run();
-    server.engine.set_tls(Tls { grpc: None, http: Some(settings(&["http/1.1"]).0) });
+    server.engine.set_tls(Tls { grpc: None, http: Some(settings(&["http/1.1"]).0), ..Tls::default() });
     let mut stream = TcpStream::connect(server.http()).await.expect("connect");
     stream.write_all(&[22, 3, 1]).await.expect("the first octets of a greeting");
     let mut octet = [0; 1];
@@ -112,10 +112,10 @@ async fn a_handshake_that_does_not_go_on_ends() {
 async fn new_connections_see_new_certificates_and_old_ones_go_on() {
     let server = Start::with(Engine::Allows).callers(&["127.0.0.0/8"], false).run();
     let ((first, shown_first), (second, shown_second)) = (settings(&["http/1.1"]), settings(&["http/1.1"]));
-    server.engine.set_tls(Tls { grpc: None, http: Some(first) });
+    server.engine.set_tls(Tls { grpc: None, http: Some(first), ..Tls::default() });
     let mut old = connect(server.http(), &shown_first, "http/1.1").await.expect("a connection");
     assert!(is_answered(&mut old).await);
-    server.engine.set_tls(Tls { grpc: None, http: Some(second) });
+    server.engine.set_tls(Tls { grpc: None, http: Some(second), ..Tls::default() });
     assert!(connect(server.http(), &shown_first, "http/1.1").await.is_err(), "it is not shown any more");
     let mut new = connect(server.http(), &shown_second, "http/1.1").await.expect("a connection");
     assert!(is_answered(&mut new).await);
@@ -129,10 +129,10 @@ async fn new_connections_see_new_certificates_and_old_ones_go_on() {
 async fn whoever_was_silent_meets_the_settings_of_the_moment_in_which_it_speaks() {
     let server = Start::with(Engine::Allows).callers(&["127.0.0.0/8"], false).run();
     let ((first, shown_first), (second, shown_second)) = (settings(&["http/1.1"]), settings(&["http/1.1"]));
-    server.engine.set_tls(Tls { grpc: None, http: Some(first) });
+    server.engine.set_tls(Tls { grpc: None, http: Some(first), ..Tls::default() });
     let silent = [TcpStream::connect(server.http()).await, TcpStream::connect(server.http()).await];
     server.metric(r#"postern_connections{listener="http"} 2"#).await;
-    server.engine.set_tls(Tls { grpc: None, http: Some(second) });
+    server.engine.set_tls(Tls { grpc: None, http: Some(second), ..Tls::default() });
     let [one, other] = silent.map(|stream| stream.expect("a connection"));
     assert!(encrypt(one, &shown_first, "http/1.1").await.is_err(), "it is not shown any more");
     let mut stream = encrypt(other, &shown_second, "http/1.1").await.expect("a connection");
@@ -149,7 +149,7 @@ async fn d1_greetings_that_are_not_whole_have_one_store() {
         .limits(|limits| (limits.unfinished, limits.message, limits.head) = (0, 8 * 1024, Duration::from_secs(60)))
         .run();
     let (http, shows) = settings(&["http/1.1"]);
-    server.engine.set_tls(Tls { grpc: None, http: Some(http) });
+    server.engine.set_tls(Tls { grpc: None, http: Some(http), ..Tls::default() });
     // The beginning of a greeting of 60,000 octets, in records of 12 KiB.
     let mut greeting = vec![1, 0, 0xea, 0x60, 3, 3];
     greeting.resize(OCTETS, b'x');
