@@ -1,13 +1,18 @@
 //! The audit log: one line of JSON for every decision, made where the decision is and written by a thread of its own.
 //!
 //! [`Audit`] takes records; `queue` holds their lines until `writer` makes a chain of them (`chain`, `signer`) for a
-//! `sink`, which is a `file` or stdout. `tail` finds where an earlier process stopped, and [`verify`] judges the result.
+//! `sink`, which is a `file` or stdout. What it has taken goes on to each `collector` over an `outbox` and a `sender`
+//! thread of its own. `tail` finds where an earlier process stopped, and [`verify`] judges the result.
 
 mod chain;
+mod collector;
 mod file;
 mod json;
 pub mod line;
+#[cfg_attr(not(test), expect(dead_code, reason = "the first collector is not built yet"))]
+mod outbox;
 mod queue;
+mod sender;
 pub mod settings;
 pub mod signer;
 mod sink;
@@ -25,15 +30,22 @@ use crate::audit::chain::Chain;
 use crate::audit::chain::Link;
 use crate::audit::chain::hash;
 use crate::audit::chain::hex;
+use crate::audit::collector::About;
+use crate::audit::collector::Collector;
+use crate::audit::collector::Kind;
 use crate::audit::file::LogFile;
+use crate::audit::outbox::Outbox;
 use crate::audit::queue::Queue;
 use crate::audit::settings::AuditSettings;
+use crate::audit::settings::Collection;
 use crate::audit::settings::Target;
 use crate::audit::settings::WhenFull;
+use crate::audit::sink::Nowhere;
 use crate::audit::sink::Sink;
 use crate::audit::sink::Stdout;
 use crate::audit::tail::Tail;
 use crate::audit::writer::Writer;
+use crate::model::decision::Effect;
 use crate::model::record::Record;
 use crate::model::status::AuditStatus;
 use crate::telemetry::clock;
@@ -55,6 +67,7 @@ pub enum AuditError {
 /// The audit log of this process.
 pub struct Audit {
     queue: Arc<Queue>,
+    outboxes: Vec<Arc<Outbox>>,
     include_query: bool,
     when_full: WhenFull,
     metrics: AuditMetrics,
@@ -64,32 +77,49 @@ impl Audit {
     /// Begin to write, or go on where an earlier process stopped. `policy` is the digest of the one in force.
     pub fn start(settings: &AuditSettings, metrics: AuditMetrics, policy: &str) -> Result<Audit, AuditError> {
         let queue = Arc::new(Queue::new(settings.queue));
+        let mut outboxes = Vec::new();
+        for collection in &settings.collections {
+            outboxes.push(collect(collection, settings, &metrics)?);
+        }
         let audit = Audit {
             queue: Arc::clone(&queue),
+            outboxes: outboxes.clone(),
             include_query: settings.include_query,
             when_full: settings.when_full,
             metrics: metrics.clone(),
         };
         match &settings.target {
-            Target::Stdout => spawn(Stdout, Tail::default(), settings, metrics, policy, queue)?,
+            Target::Stdout => spawn(Stdout, Tail::default(), settings, metrics, policy, queue, outboxes)?,
+            Target::Nowhere => spawn(Nowhere, Tail::default(), settings, metrics, policy, queue, outboxes)?,
             Target::File(path) => {
                 let opened = LogFile::open(path, settings.rotation.clone(), clock::now());
                 let (file, tail) = opened.map_err(|source| AuditError::Open { path: path.clone(), source })?;
-                spawn(file, tail, settings, metrics, policy, queue)?;
+                spawn(file, tail, settings, metrics, policy, queue, outboxes)?;
             }
         }
         Ok(audit)
     }
 
-    /// Leave the line of a decision to the writer. `false`: it will not be written. Never waits.
+    /// Leave the line of a decision to the writer. `false`: it will not be written. Never waits. An allow that is not
+    /// kept where lines are required becomes a denial, which is brought in its place.
     pub fn record(&self, record: &Record<'_>) -> bool {
-        let refused = self.when_full == WhenFull::Refuse && self.queue.is_failing();
-        let kept = !refused && self.queue.offer(&line::decision(record, self.include_query));
-        if !kept {
+        let allow = record.decision.effect() == Effect::Allow;
+        let body = line::decision(record, self.include_query);
+        let about = About { at: record.at, kind: Kind::Decision { id: record.decision_id, allow } };
+        let kept = !self.refuses(body.len(), allow) && self.queue.offer(&body, about);
+        let comes_back = allow && self.is_required();
+        if !kept && !comes_back {
             self.queue.drop_one();
             self.metrics.dropped(1);
         }
         kept
+    }
+
+    /// Is this line not even queued, where nobody passes without one? A denial is one also when a collector has no room
+    /// for its line.
+    fn refuses(&self, body: usize, allow: bool) -> bool {
+        let crowded = || allow && self.outboxes.iter().any(|outbox| !outbox.has_room(body));
+        self.when_full == WhenFull::Refuse && (self.queue.is_failing() || crowded())
     }
 
     /// May nobody pass without a line?
@@ -103,6 +133,7 @@ impl Audit {
             queued: self.queue.waiting(),
             room: self.queue.room(),
             failing: self.queue.is_failing(),
+            sinks: self.outboxes.iter().map(|outbox| outbox.status()).collect(),
             ..self.metrics.status()
         }
     }
@@ -114,7 +145,12 @@ impl Audit {
 
     /// Write what is left, and end. Waits so long for it, and says whether it is done. Nothing is kept afterwards.
     pub fn close(&self, within: Duration) -> bool {
-        self.queue.close(within)
+        let until = clock::instant() + within;
+        let written = self.queue.close(within);
+        // Each collector tries in its own thread, all until the same moment.
+        self.outboxes.iter().for_each(|outbox| outbox.close(until));
+        let left = || until.saturating_duration_since(clock::instant());
+        self.outboxes.iter().fold(written, |whole, outbox| outbox.is_closed_by(left()) && whole)
     }
 }
 
@@ -122,6 +158,26 @@ impl std::fmt::Debug for Audit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Audit")
     }
+}
+
+/// Start the thread of a collector, and give what its lines wait in.
+fn collect(
+    collection: &Collection,
+    _settings: &AuditSettings,
+    _metrics: &AuditMetrics,
+) -> Result<Arc<Outbox>, AuditError> {
+    match *collection {}
+}
+
+/// A thread for a collector.
+#[expect(dead_code, reason = "the first collector is not built yet")]
+fn send<C: Collector + 'static>(collector: C, outbox: Arc<Outbox>) -> Result<Arc<Outbox>, AuditError> {
+    let run = {
+        let outbox = Arc::clone(&outbox);
+        move || sender::run(collector, &outbox)
+    };
+    let name = format!("postern-{}", outbox.name());
+    thread::Builder::new().name(name).spawn(run).map(|_thread| outbox).map_err(AuditError::Thread)
 }
 
 /// Start the thread that writes, with what is to be said first.
@@ -132,13 +188,14 @@ fn spawn<S: Sink + 'static>(
     metrics: AuditMetrics,
     policy: &str,
     queue: Arc<Queue>,
+    outboxes: Vec<Arc<Outbox>>,
 ) -> Result<(), AuditError> {
     let chain = match settings.chain {
         true => Chain::after(tail.last.unwrap_or(Link::START), settings.signer.clone()),
         false => Chain::unlinked(),
     };
     let now = clock::now();
-    let mut writer = Writer::new(sink, chain, settings.fsync, metrics);
+    let mut writer = Writer::new(sink, chain, settings.fsync, metrics).with_outboxes(outboxes);
     if tail.needs_end {
         writer.put_raw(b"\n");
     }
@@ -147,14 +204,14 @@ fn spawn<S: Sink + 'static>(
             line.number("octets", tail.torn.len() as u64);
             line.plain("sha256", hex(&hash(&tail.torn)));
         };
-        writer.put(|chain, out| chain.event("torn", now, torn, out));
+        writer.put("torn", now, |chain, out| chain.event("torn", now, torn, out));
     }
     let started = |line: &mut json::Members<'_>| {
         line.text("version", env!("CARGO_PKG_VERSION"));
         line.text("policy", policy);
     };
     // What an earlier process had no time to sign is vouched for at once.
-    writer.put(|chain, out| chain.signed("start", now, started, out));
+    writer.put("start", now, |chain, out| chain.signed("start", now, started, out));
     // Whoever needs lines knows from the first request on whether there can be any.
     queue.set_failing(writer.push(clock::instant(), false).is_err());
     let run = move || writer::run(writer, &queue);

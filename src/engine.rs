@@ -299,7 +299,12 @@ impl Open<'_, '_> {
         let refused = Refused { reason, decision_id, request, block: None, login_helps: false, challenge };
         let verdict = Verdict::Deny(refused.denial());
         let decision = Decision { reason, ..allowed.decision.clone() };
-        self.engine.telemetry.record(&Record { decision: &decision, status: status(&verdict), ..allowed.clone() });
+        let record = Record { decision: &decision, status: status(&verdict), ..allowed.clone() };
+        if let Some(audit) = &self.engine.audit {
+            // The file may have room for it though a collector has none.
+            audit.record(&record);
+        }
+        self.engine.telemetry.record(&record);
         Response { decision_id, verdict }
     }
 }

@@ -106,6 +106,11 @@ impl Chain {
         (self.unsigned, self.unsigned_since) = (0, None);
     }
 
+    /// The number of the last line, where lines have one.
+    pub(super) fn seq(&self) -> Option<u64> {
+        self.last.map(|last| last.seq)
+    }
+
     /// Is it time for a checkpoint?
     pub(super) fn wants_checkpoint(&self, now: Timestamp) -> bool {
         let old = |since: Timestamp| now.duration_since(since).as_secs() >= CHECKPOINT_SECONDS;

@@ -9,6 +9,8 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::audit::collector::About;
+
 /// After the first line of a batch, the writer gives others so long to come: under load it is woken some hundred times
 /// a second and not for each line.
 const LINGER: Duration = Duration::from_millis(2);
@@ -29,14 +31,23 @@ pub(super) struct Queue {
 
 #[derive(Default)]
 struct State {
-    /// Bodies, each with a line end.
+    /// Bodies, each with a line end, and what they tell of.
     bodies: String,
-    lines: usize,
+    abouts: Vec<About>,
     /// The writer waits for a first line.
     idle: bool,
     reopen: bool,
     closing: bool,
     closed: bool,
+}
+
+/// Lines that were taken.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    /// Bodies, each with a line end.
+    pub(super) bodies: String,
+    /// What they tell of, one for each.
+    pub(super) abouts: Vec<About>,
 }
 
 /// What the writer finds besides lines.
@@ -57,17 +68,17 @@ impl Queue {
     }
 
     /// Leave a body, which holds no line end. `false`: there is no room for it.
-    pub(super) fn offer(&self, body: &str) -> bool {
+    pub(super) fn offer(&self, body: &str, about: About) -> bool {
         let mut state = self.lock();
         let crowded =
             !state.bodies.is_empty() && state.bodies.len() + body.len() > self.most.saturating_mul(USUAL_OCTETS);
-        if state.closing || state.lines >= self.most || crowded {
+        if state.closing || state.abouts.len() >= self.most || crowded {
             return false;
         }
         state.bodies.push_str(body);
         state.bodies.push('\n');
-        state.lines += 1;
-        let ring = state.idle || state.lines == self.most.div_ceil(2);
+        state.abouts.push(about);
+        let ring = state.idle || state.abouts.len() == self.most.div_ceil(2);
         state.idle = false;
         drop(state);
         if ring {
@@ -78,7 +89,7 @@ impl Queue {
 
     /// How many lines wait.
     pub(super) fn waiting(&self) -> usize {
-        self.lock().lines
+        self.lock().abouts.len()
     }
 
     /// How many may wait.
@@ -106,8 +117,9 @@ impl Queue {
     }
 
     /// Take all lines into `batch`, instead of what it holds. Waits so long for the first one.
-    pub(super) fn take(&self, batch: &mut String, wait: Duration) -> Found {
-        batch.clear();
+    pub(super) fn take(&self, batch: &mut Batch, wait: Duration) -> Found {
+        batch.bodies.clear();
+        batch.abouts.clear();
         let mut state = self.lock();
         if state.is_quiet() {
             state.idle = true;
@@ -115,12 +127,12 @@ impl Queue {
             state.idle = false;
         }
         let few = self.most.div_ceil(2);
-        if state.lines > 0 && state.lines < few && !state.closing {
-            state = self.wait(state, LINGER, |state| state.lines < few && !state.closing);
+        if !state.abouts.is_empty() && state.abouts.len() < few && !state.closing {
+            state = self.wait(state, LINGER, |state| state.abouts.len() < few && !state.closing);
         }
-        std::mem::swap(&mut state.bodies, batch);
-        let lines = std::mem::take(&mut state.lines);
-        Found { lines, reopen: std::mem::take(&mut state.reopen), closing: state.closing }
+        std::mem::swap(&mut state.bodies, &mut batch.bodies);
+        std::mem::swap(&mut state.abouts, &mut batch.abouts);
+        Found { lines: batch.abouts.len(), reopen: std::mem::take(&mut state.reopen), closing: state.closing }
     }
 
     /// Wait, but not for somebody who wants to close. Says whether somebody does.
@@ -167,27 +179,31 @@ impl Queue {
 
 impl State {
     fn is_quiet(&self) -> bool {
-        self.lines == 0 && !self.reopen && !self.closing
+        self.abouts.is_empty() && !self.reopen && !self.closing
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
+    use crate::audit::collector::Kind;
 
     const NOW: Duration = Duration::ZERO;
+    const ABOUT: About = About { at: Timestamp::UNIX_EPOCH, kind: Kind::Event("start") };
 
     #[test]
     fn lines_come_out_as_they_went_in_and_no_more_than_there_is_room_for() {
         let queue = Queue::new(3);
-        let taken: Vec<bool> = ["a", "b", "c", "d"].map(|body| queue.offer(body)).into();
+        let taken: Vec<bool> = ["a", "b", "c", "d"].map(|body| queue.offer(body, ABOUT)).into();
         assert_eq!(taken, [true, true, true, false]);
-        let mut batch = "left over".to_owned();
+        let mut batch = Batch { bodies: "left over".to_owned(), abouts: vec![ABOUT; 7] };
         assert_eq!(queue.take(&mut batch, NOW), Found { lines: 3, ..Found::default() });
-        assert_eq!(batch, "a\nb\nc\n");
-        assert!(queue.offer("e"), "there is room again");
+        assert_eq!((&*batch.bodies, batch.abouts.len()), ("a\nb\nc\n", 3));
+        assert!(queue.offer("e", ABOUT), "there is room again");
         queue.take(&mut batch, NOW);
-        assert_eq!(batch, "e\n");
+        assert_eq!((&*batch.bodies, batch.abouts.len()), ("e\n", 1));
         assert_eq!(queue.take(&mut batch, NOW), Found::default());
     }
 
@@ -195,20 +211,20 @@ mod tests {
     fn long_lines_take_the_room_of_several() {
         let queue = Queue::new(3);
         let long = "x".repeat(3 * USUAL_OCTETS);
-        assert!(queue.offer(&long), "one has room, however long");
-        assert!(!queue.offer("a"));
-        queue.take(&mut String::new(), NOW);
-        assert!(queue.offer("a"));
-        assert!(!queue.offer(&long));
+        assert!(queue.offer(&long, ABOUT), "one has room, however long");
+        assert!(!queue.offer("a", ABOUT));
+        queue.take(&mut Batch::default(), NOW);
+        assert!(queue.offer("a", ABOUT));
+        assert!(!queue.offer(&long, ABOUT));
     }
 
     #[test]
     fn who_closes_hears_when_everything_is_written() {
         let queue = Queue::new(3);
-        assert!(queue.offer("a"));
+        assert!(queue.offer("a", ABOUT));
         assert!(!queue.close(NOW), "nobody has written it");
-        assert!(!queue.offer("b"), "closed");
-        let mut batch = String::new();
+        assert!(!queue.offer("b", ABOUT), "closed");
+        let mut batch = Batch::default();
         assert_eq!(queue.take(&mut batch, NOW), Found { lines: 1, reopen: false, closing: true });
         queue.closed();
         assert!(queue.close(NOW));
@@ -219,9 +235,9 @@ mod tests {
     #[test]
     fn a_writer_that_waits_is_woken() {
         let queue = Queue::new(100);
-        let mut batch = String::new();
+        let mut batch = Batch::default();
         std::thread::scope(|scope| {
-            scope.spawn(|| assert!(queue.offer("a")));
+            scope.spawn(|| assert!(queue.offer("a", ABOUT)));
             assert_eq!(queue.take(&mut batch, Duration::from_secs(60)).lines, 1);
         });
     }

@@ -9,6 +9,8 @@ use crate::audit::signer::Signer;
 #[derive(Clone, Debug, PartialEq)]
 pub struct AuditSettings {
     pub target: Target,
+    /// Who else gets the lines.
+    pub collections: Vec<Collection>,
     pub when_full: WhenFull,
     /// Lines that may wait for the writer.
     pub queue: usize,
@@ -22,11 +24,37 @@ pub struct AuditSettings {
     pub signer: Option<Signer>,
 }
 
+impl AuditSettings {
+    /// Lines to this place, and all else as it is where nothing is written.
+    pub fn to(target: Target) -> AuditSettings {
+        AuditSettings {
+            target,
+            collections: Vec::new(),
+            when_full: WhenFull::default(),
+            queue: QUEUE,
+            rotation: Rotation::default(),
+            fsync: Fsync::default(),
+            include_query: false,
+            chain: true,
+            signer: None,
+        }
+    }
+}
+
+/// How many lines may wait unless the policy says otherwise.
+pub const QUEUE: usize = 8192;
+
+/// Somebody who gets a copy of each line over the network.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Collection {}
+
 /// Where the lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     File(PathBuf),
     Stdout,
+    /// Only to collectors.
+    Nowhere,
 }
 
 /// What becomes of a request whose line cannot be kept.

@@ -11,6 +11,11 @@ use tracing::error;
 use tracing::info;
 
 use crate::audit::chain::Chain;
+use crate::audit::collector::About;
+use crate::audit::collector::Kind;
+use crate::audit::collector::Line;
+use crate::audit::outbox::Outbox;
+use crate::audit::queue::Batch;
 use crate::audit::queue::Queue;
 use crate::audit::settings::Fsync;
 use crate::audit::sink::Sink;
@@ -39,6 +44,9 @@ pub(super) struct Writer<S> {
     /// Whole lines, of which the first `taken` octets are with the sink.
     pending: Vec<u8>,
     taken: usize,
+    /// The same lines, for collectors. They get what the sink has, so that none knows of a line that the file does not.
+    staged: Vec<Line>,
+    outboxes: Vec<Arc<Outbox>>,
     /// Since when there is something with the sink that is not forced to the disk.
     unsynced: Option<Instant>,
     fsync: Fsync,
@@ -47,12 +55,20 @@ pub(super) struct Writer<S> {
 
 impl<S: Sink> Writer<S> {
     pub(super) fn new(sink: S, chain: Chain, fsync: Fsync, metrics: AuditMetrics) -> Writer<S> {
-        Writer { sink, chain, pending: Vec::new(), taken: 0, unsynced: None, fsync, metrics }
+        let (pending, staged, outboxes) = (Vec::new(), Vec::new(), Vec::new());
+        Writer { sink, chain, pending, taken: 0, staged, outboxes, unsynced: None, fsync, metrics }
     }
 
-    /// Something to write, made by `make`.
-    pub(super) fn put(&mut self, make: impl FnOnce(&mut Chain, &mut Vec<u8>)) {
+    /// The same lines go to these collectors, too.
+    pub(super) fn with_outboxes(self, outboxes: Vec<Arc<Outbox>>) -> Writer<S> {
+        Writer { outboxes, ..self }
+    }
+
+    /// A line of the log itself, made by `make`.
+    pub(super) fn put(&mut self, kind: &'static str, now: Timestamp, make: impl FnOnce(&mut Chain, &mut Vec<u8>)) {
+        let start = self.pending.len();
         make(&mut self.chain, &mut self.pending);
+        self.stage(start, About { at: now, kind: Kind::Event(kind) });
     }
 
     /// Octets that end what somebody else began.
@@ -61,9 +77,11 @@ impl<S: Sink> Writer<S> {
     }
 
     /// Lines with these bodies, each of which has a line end, and a checkpoint where one is due.
-    pub(super) fn put_bodies(&mut self, bodies: &str, now: Timestamp) {
-        for body in bodies.lines() {
+    pub(super) fn put_bodies(&mut self, bodies: &str, abouts: &mut impl Iterator<Item = About>, now: Timestamp) {
+        for (body, about) in bodies.lines().zip(abouts) {
+            let start = self.pending.len();
             self.chain.line(body, now, &mut self.pending);
+            self.stage(start, about);
             self.put_checkpoint(now);
         }
     }
@@ -71,8 +89,18 @@ impl<S: Sink> Writer<S> {
     /// A checkpoint where one is due.
     pub(super) fn put_checkpoint(&mut self, now: Timestamp) {
         if self.chain.wants_checkpoint(now) {
-            self.chain.signed("checkpoint", now, |_| {}, &mut self.pending);
+            self.put("checkpoint", now, |chain, out| chain.signed("checkpoint", now, |_| {}, out));
         }
+    }
+
+    /// Keep the line that begins there for the collectors.
+    fn stage(&mut self, start: usize, about: About) {
+        if self.outboxes.is_empty() {
+            return;
+        }
+        let octets = self.pending.get(start..).unwrap_or_default();
+        let octets = octets.strip_suffix(b"\n").unwrap_or(octets).into();
+        self.staged.push(Line { seq: self.chain.seq(), about, octets });
     }
 
     /// Hand on what is pending, and force it to the disk where that is due. After an error, call it again: what was
@@ -93,6 +121,9 @@ impl<S: Sink> Writer<S> {
         }
         self.pending.clear();
         self.taken = 0;
+        for line in self.staged.drain(..) {
+            self.outboxes.iter().for_each(|outbox| outbox.offer(&line));
+        }
         let due = match self.fsync {
             Fsync::Never => false,
             Fsync::Second => self.unsynced.is_some_and(|since| last || now.duration_since(since) >= SYNC_WITHIN),
@@ -120,7 +151,7 @@ impl<S: Sink> Writer<S> {
 pub(super) fn run<S: Sink>(mut writer: Writer<S>, queue: &Arc<Queue>) {
     let _told = TellsTheEnd(queue);
     let mut trouble = Trouble::default();
-    let mut batch = String::new();
+    let mut batch = Batch::default();
     if !push(&mut writer, queue, &mut trouble, false) {
         return give_up(&writer, queue, 0);
     }
@@ -131,12 +162,15 @@ pub(super) fn run<S: Sink>(mut writer: Writer<S>, queue: &Arc<Queue>) {
             0 => {}
             lines => {
                 let now = clock::now();
-                writer.put(|chain, out| chain.event("dropped", now, |line| line.number("lines", lines), out));
+                writer.put("dropped", now, |chain, out| {
+                    chain.event("dropped", now, |line| line.number("lines", lines), out)
+                });
             }
         }
-        let mut parts = parts(&batch);
+        let mut abouts = batch.abouts.iter().copied();
+        let mut parts = parts(&batch.bodies);
         while let Some(part) = parts.next() {
-            writer.put_bodies(part, clock::now());
+            writer.put_bodies(part, &mut abouts, clock::now());
             if !push(&mut writer, queue, &mut trouble, false) {
                 return give_up(&writer, queue, parts.flat_map(str::lines).count());
             }
@@ -145,7 +179,7 @@ pub(super) fn run<S: Sink>(mut writer: Writer<S>, queue: &Arc<Queue>) {
         let now = clock::now();
         writer.put_checkpoint(now);
         if found.closing {
-            writer.put(|chain, out| chain.signed("stop", now, |_| {}, out));
+            writer.put("stop", now, |chain, out| chain.signed("stop", now, |_| {}, out));
         }
         if !push(&mut writer, queue, &mut trouble, found.closing) {
             return give_up(&writer, queue, 0);
@@ -158,7 +192,7 @@ pub(super) fn run<S: Sink>(mut writer: Writer<S>, queue: &Arc<Queue>) {
 
 /// The end has come, and what is left cannot be written: what the writer has, `more` lines, and what waits.
 fn give_up<S: Sink>(writer: &Writer<S>, queue: &Queue, more: usize) {
-    let waiting = queue.take(&mut String::new(), Duration::ZERO).lines;
+    let waiting = queue.take(&mut Batch::default(), Duration::ZERO).lines;
     let lost = writer.unwritten() + (more + waiting) as u64;
     writer.metrics.dropped(lost);
     error!(lines = lost, "the last lines of the audit log are lost");
@@ -168,7 +202,7 @@ fn give_up<S: Sink>(writer: &Writer<S>, queue: &Queue, more: usize) {
 fn look_after<S: Sink>(writer: &mut Writer<S>, trouble: &mut Trouble, reopen: bool) {
     if let Err(error) = writer.tend(clock::now(), reopen) {
         writer.metrics.error();
-        trouble.tell(&error, "the audit log cannot be put aside or begun again");
+        trouble.tell(&error, "log", "the audit log cannot be put aside or begun again");
     }
 }
 
@@ -199,7 +233,7 @@ fn push<S: Sink>(writer: &mut Writer<S>, queue: &Queue, trouble: &mut Trouble, l
         queue.set_failing(true);
         writer.metrics.failing(true);
         writer.metrics.error();
-        trouble.tell(&error, "the audit log cannot be written");
+        trouble.tell(&error, "log", "the audit log cannot be written");
         // A pause ends at once for somebody who wants to close; then it is slept out.
         let closing = queue.pause(wait);
         if closing {
@@ -226,16 +260,16 @@ impl Drop for TellsTheEnd<'_> {
 
 /// What went wrong, told at most so often.
 #[derive(Default)]
-struct Trouble {
+pub(super) struct Trouble {
     told: Option<Instant>,
 }
 
 impl Trouble {
-    fn tell(&mut self, error: &io::Error, what: &'static str) {
+    pub(super) fn tell(&mut self, error: &io::Error, sink: &'static str, what: &'static str) {
         let now = clock::instant();
         if self.told.is_none_or(|told| now.duration_since(told) >= TELL_EVERY) {
             self.told = Some(now);
-            error!(%error, "{what}");
+            error!(sink, %error, "{what}");
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::model::status::AuditStatus;
 use crate::model::status::IssuerStatus;
 use crate::model::status::PolicyStatus;
 use crate::model::status::ProviderStatus;
+use crate::model::status::SinkStatus;
 use crate::model::status::Status as Page;
 
 /// Show how a running instance is: its policy, the last reload, keys, connections, the audit log
@@ -58,6 +59,9 @@ fn as_text(page: &Page) -> String {
         lines.put("provider", &provider(asked));
     }
     lines.put("audit", &page.audit.as_ref().map_or("off".to_owned(), audit));
+    for to in page.audit.iter().flat_map(|audit| &audit.sinks) {
+        lines.put("", &sink(to));
+    }
     if let Some(level) = &page.log_level {
         lines.put("log level", level);
     }
@@ -109,8 +113,14 @@ fn provider(asked: &ProviderStatus) -> String {
 
 fn audit(audit: &AuditStatus) -> String {
     let failing = if audit.failing { "NOT WRITABLE, " } else { "" };
-    let AuditStatus { queued, written, dropped, errors, room: _, failing: _ } = audit;
+    let AuditStatus { queued, written, dropped, errors, room: _, failing: _, sinks: _ } = audit;
     format!("{failing}{written} written, {queued} queued, {dropped} dropped, {errors} errors")
+}
+
+fn sink(sink: &SinkStatus) -> String {
+    let failing = if sink.failing { "NOT TAKEN, " } else { "" };
+    let SinkStatus { name, queued, sent, dropped, errors, failing: _ } = sink;
+    format!("{name}: {failing}{sent} sent, {queued} queued, {dropped} dropped, {errors} errors")
 }
 
 /// Names and what they stand for, in two columns.
@@ -170,7 +180,8 @@ mod tests {
             "keys": [{"source": "people", "issuer": "https://sso.test", "keys": 0, "failures": 2, "last_error": "refused"},
                 {"source": "more", "issuer": "https://b.test", "keys": 1, "age_seconds": 42.0, "remembered_tokens": 7}],
             "providers": [{"source": "opaque", "calls": 1, "left_alone": true}],
-            "audit": {"queued": 1, "written": 2, "dropped": 3, "errors": 4, "failing": true},
+            "audit": {"queued": 1, "written": 2, "dropped": 3, "errors": 4, "failing": true,
+                "sinks": [{"name": "syslog", "queued": 5, "sent": 6, "dropped": 7, "errors": 8, "failing": true}]},
             "insecure": ["insecure_any_caller"],
             "log_level": "info",
             "of_a_later_version": true
@@ -191,6 +202,7 @@ keys        people: 0 keys of https://sso.test, 2 failed fetches: refused
 keys        more: 1 key of https://b.test, fetched 42s ago, 7 tokens remembered
 provider    opaque: 1 call, 0 of them failed, 0 under way, left alone for a while
 audit       NOT WRITABLE, 2 written, 1 queued, 3 dropped, 4 errors
+            syslog: NOT TAKEN, 6 sent, 5 queued, 7 dropped, 8 errors
 log level   info
 insecure    insecure_any_caller
 ";

@@ -100,7 +100,7 @@ pub struct ProviderStatus {
 }
 
 /// The audit log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AuditStatus {
     /// Lines that wait to be written.
@@ -111,5 +111,23 @@ pub struct AuditStatus {
     pub dropped: u64,
     pub errors: u64,
     /// It cannot be written at the moment.
+    pub failing: bool,
+    /// Who else gets its lines.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sinks: Vec<SinkStatus>,
+}
+
+/// A collector of audit lines.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SinkStatus {
+    /// `syslog`, …
+    pub name: String,
+    /// Lines that wait in memory to be sent.
+    pub queued: usize,
+    pub sent: u64,
+    pub dropped: u64,
+    pub errors: u64,
+    /// It takes nothing at the moment.
     pub failing: bool,
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::audit::settings::AuditSettings;
 use crate::audit::settings::Fsync;
+use crate::audit::settings::QUEUE;
 use crate::audit::settings::Rotation;
 use crate::audit::settings::Target;
 use crate::audit::settings::WhenFull;
@@ -17,8 +18,7 @@ use crate::model::problem::Problem;
 use crate::model::problem::Problems;
 use crate::snapshot::duration;
 
-/// How many lines may wait unless the policy says otherwise, and the most that may.
-const QUEUE: usize = 8192;
+/// The most lines that may wait.
 const MOST_QUEUE: u32 = 1_000_000;
 
 /// The smallest file that is put aside, and the largest.
@@ -56,6 +56,7 @@ pub(super) fn audit(
     let rotation = written.rotate.as_ref().map(|rotate| rotation(rotate, &target, problems)).unwrap_or_default();
     Some(AuditSettings {
         target: target?,
+        collections: Vec::new(),
         when_full: match written.when_full.as_deref() {
             None | Some(tree::WhenFull::Drop) => WhenFull::Drop,
             Some(tree::WhenFull::Refuse) => WhenFull::Refuse,

@@ -34,6 +34,7 @@ use crate::model::reload::ReloadResult;
 use crate::telemetry::clock;
 use crate::telemetry::key_uses::KeyUses;
 pub use crate::telemetry::metrics::audit::AuditMetrics;
+pub use crate::telemetry::metrics::audit::SinkMetrics;
 use crate::telemetry::metrics::keys::KeyMetrics;
 use crate::telemetry::metrics::reload::ReloadMetrics;
 use crate::telemetry::metrics::request::RequestMetrics;
@@ -331,7 +332,12 @@ fn keep<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> Resul
     Ok(metric)
 }
 
-fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+pub(super) fn counters(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> Result<IntCounterVec, prometheus::Error> {
     keep(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
 }
 

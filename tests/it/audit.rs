@@ -286,14 +286,11 @@ fn files_put_aside_under_load_are_one_chain() {
     const EACH: u64 = 2000;
     let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a scratch folder");
     let settings = AuditSettings {
-        target: Target::File(folder.path().join("audit.jsonl")),
         when_full: WhenFull::Refuse,
         queue: 1_000_000,
         rotation: Rotation { size: Some(64 * 1024), ..Rotation::default() },
         fsync: Fsync::Second,
-        include_query: false,
-        chain: true,
-        signer: None,
+        ..AuditSettings::to(Target::File(folder.path().join("audit.jsonl")))
     };
     let world = Pretend::new().file("p.yaml", "version: 1\n...\n");
     let policy = LoadedPolicy::read(Path::new("p.yaml"), &world).unwrap_or_else(|report| panic!("{report}"));

@@ -11,9 +11,7 @@ use std::time::Duration;
 use postern::audit::Audit;
 use postern::audit::settings::AuditSettings;
 use postern::audit::settings::Fsync;
-use postern::audit::settings::Rotation;
 use postern::audit::settings::Target;
-use postern::audit::settings::WhenFull;
 use postern::audit::signer::Signer;
 use postern::cli::load::LoadedPolicy;
 use postern::config::load::Pretend;
@@ -162,14 +160,11 @@ fn audit_lines() -> Vec<serde_json::Value> {
     fs::write(&path, "{\"schema\":1,\"kin").expect("a torn line");
     let key = Secret::new(rcgen::KeyPair::generate().expect("a key").serialize_pem().into_bytes());
     let settings = AuditSettings {
-        target: Target::File(path.clone()),
-        when_full: WhenFull::Drop,
         queue: 10,
-        rotation: Rotation::default(),
         fsync: Fsync::Never,
         include_query: true,
-        chain: true,
         signer: Signer::read(&key),
+        ..AuditSettings::to(Target::File(path.clone()))
     };
     let metrics = Telemetry::new().expect("telemetry").metrics().audit();
     let audit = Audit::start(&settings, metrics, "p").expect("a log");

@@ -65,13 +65,14 @@ fn writer(disk: &Disk, fsync: Fsync) -> Writer<Disk> {
     Writer::new(disk.clone(), Chain::after(Link::START, None), fsync, metrics)
 }
 
+const ABOUT: About = About { at: Timestamp::UNIX_EPOCH, kind: Kind::Event("start") };
 const BODIES: &str = "\"kind\":\"decision\",\"n\":1}\n\"kind\":\"decision\",\"n\":2}\n";
 
 #[test]
 fn a_disk_that_was_full_gets_the_rest_of_the_very_line() {
     let disk = Disk::with_room(50);
     let mut writer = writer(&disk, Fsync::Never);
-    writer.put_bodies(BODIES, Timestamp::UNIX_EPOCH);
+    writer.put_bodies(BODIES, &mut [ABOUT; 2].into_iter(), Timestamp::UNIX_EPOCH);
     let now = clock::instant();
     for _ in 0..2 {
         let error = writer.push(now, false).expect_err("a full disk");
@@ -98,13 +99,13 @@ fn what_is_written_is_forced_to_the_disk_when_asked() {
         let synced = |disk: &Disk| disk.set(|shelf| shelf.synced > 0);
         let disk = Disk::with_room(10_000);
         let mut writer = writer(&disk, fsync);
-        writer.put_bodies(BODIES, Timestamp::UNIX_EPOCH);
+        writer.put_bodies(BODIES, &mut [ABOUT; 2].into_iter(), Timestamp::UNIX_EPOCH);
         writer.push(start, false).expect("written");
         assert_eq!(synced(&disk), at_once, "{fsync:?}");
         writer.push(later, false).expect("written");
         assert_eq!(synced(&disk), after, "{fsync:?}");
         disk.set(|shelf| shelf.synced = 0);
-        writer.put_bodies(BODIES, Timestamp::UNIX_EPOCH);
+        writer.put_bodies(BODIES, &mut [ABOUT; 2].into_iter(), Timestamp::UNIX_EPOCH);
         writer.push(later, true).expect("written");
         assert_eq!(synced(&disk), at_the_end, "{fsync:?}");
     }
@@ -115,7 +116,7 @@ fn an_fsync_that_fails_is_a_failure_until_one_succeeds() {
     let disk = Disk::with_room(10_000);
     disk.set(|shelf| shelf.sync_fails = true);
     let mut writer = writer(&disk, Fsync::Line);
-    writer.put_bodies(BODIES, Timestamp::UNIX_EPOCH);
+    writer.put_bodies(BODIES, &mut [ABOUT; 2].into_iter(), Timestamp::UNIX_EPOCH);
     let now = clock::instant();
     assert!(writer.push(now, false).is_err() && writer.push(now, false).is_err());
     disk.set(|shelf| shelf.sync_fails = false);
@@ -129,7 +130,7 @@ fn what_was_dropped_is_told_in_the_log_and_the_end_is_marked() {
     let queue = Arc::new(Queue::new(2));
     let writer = writer(&disk, Fsync::Second);
     for body in ["\"kind\":\"decision\"}", "\"kind\":\"decision\"}", "\"kind\":\"decision\"}"] {
-        if !queue.offer(body) {
+        if !queue.offer(body, ABOUT) {
             queue.drop_one();
         }
     }
@@ -151,7 +152,7 @@ fn what_was_dropped_is_told_in_the_log_and_the_end_is_marked() {
 fn a_disk_that_stays_full_does_not_keep_us_for_ever() {
     let disk = Disk::with_room(0);
     let queue = Arc::new(Queue::new(2));
-    assert!(queue.offer("\"kind\":\"decision\"}"));
+    assert!(queue.offer("\"kind\":\"decision\"}", ABOUT));
     let telemetry = Telemetry::new().expect("telemetry");
     let metrics = telemetry.metrics().audit();
     let writer = Writer::new(disk, Chain::after(Link::START, None), Fsync::Second, metrics);
@@ -175,4 +176,23 @@ fn parts_end_with_lines_and_nothing_is_lost() {
         assert_eq!(parts.concat(), bodies, "{count}");
         assert!(parts.iter().all(|part| part.ends_with('\n') && part.len() <= PART + line.len()), "{count}");
     }
+}
+
+#[test]
+fn collectors_get_the_very_lines_that_the_file_has_and_not_before_it() {
+    let disk = Disk::with_room(50);
+    let outbox = Arc::new(crate::audit::outbox::tests::outbox(10, 10_000, false));
+    let mut writer = writer(&disk, Fsync::Never).with_outboxes(vec![Arc::clone(&outbox)]);
+    writer.put_bodies(BODIES, &mut [ABOUT; 2].into_iter(), Timestamp::UNIX_EPOCH);
+    let now = clock::instant();
+    let _full = writer.push(now, false).expect_err("a full disk");
+    let mut lines = Vec::new();
+    outbox.look(&mut lines, 9, Duration::ZERO);
+    assert_eq!(lines, [], "a kill would leave them nowhere else");
+    disk.set(|shelf| shelf.room = 10_000);
+    writer.push(now, false).expect("there is room");
+    outbox.look(&mut lines, 9, Duration::ZERO);
+    let texts: Vec<&[u8]> = lines.iter().map(|line| &*line.octets).collect();
+    assert_eq!(texts, disk.text().lines().map(str::as_bytes).collect::<Vec<_>>());
+    assert_eq!(lines.iter().map(|line| line.seq).collect::<Vec<_>>(), [Some(1), Some(2)]);
 }

@@ -3,21 +3,18 @@
 use super::*;
 use crate::audit::settings::AuditSettings;
 use crate::audit::settings::Fsync;
-use crate::audit::settings::Rotation;
 use crate::audit::settings::Target;
 use crate::audit::settings::WhenFull;
 
 /// A policy that keeps its lines in this folder.
 fn bench(folder: &Path, when_full: WhenFull) -> (Bench, Arc<Audit>) {
     let settings = AuditSettings {
-        target: Target::File(folder.join("audit.jsonl")),
         when_full,
         queue: 100,
-        rotation: Rotation::default(),
         fsync: Fsync::Never,
         include_query: true,
         chain: false,
-        signer: None,
+        ..AuditSettings::to(Target::File(folder.join("audit.jsonl")))
     };
     let mut bench = Bench::new();
     let metrics = bench.engine.telemetry().metrics().audit();

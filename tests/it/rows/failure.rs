@@ -12,7 +12,6 @@ use base64::engine::general_purpose::STANDARD;
 use postern::audit::Audit;
 use postern::audit::settings::AuditSettings;
 use postern::audit::settings::Fsync;
-use postern::audit::settings::Rotation;
 use postern::audit::settings::Target;
 use postern::audit::settings::WhenFull;
 use postern::authn::Answers;
@@ -169,14 +168,10 @@ hosts: {app.test: {login: \"https://sso.test/login?rd={url}\", routes: [{path: /
     let folder = tempfile::tempdir().expect("a folder");
     let audit_log = folder.path().join("audit.jsonl");
     let settings = AuditSettings {
-        target: Target::File(audit_log.clone()),
         when_full: WhenFull::Refuse,
         queue: 100_000,
-        rotation: Rotation::default(),
         fsync: Fsync::Never,
-        include_query: false,
-        chain: true,
-        signer: None,
+        ..AuditSettings::to(Target::File(audit_log.clone()))
     };
     let audit = Audit::start(&settings, house.engine.telemetry().metrics().audit(), "p").expect("a log");
     let audit = Arc::new(audit);
