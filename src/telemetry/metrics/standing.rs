@@ -49,7 +49,7 @@ impl StandingMetrics {
 
     pub(super) fn show(&self, standing: &Standing) {
         self.ready.set(i64::from(standing.ready));
-        let AuditStatus { queued, room, .. } = standing.audit.unwrap_or_default();
+        let (queued, room) = standing.audit.as_ref().map_or((0, 0), |audit| (audit.queued, audit.room));
         for (gauge, lines) in [(&self.audit_queued, queued), (&self.audit_room, room)] {
             gauge.set(i64::try_from(lines).unwrap_or(i64::MAX));
         }
