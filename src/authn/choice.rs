@@ -70,10 +70,7 @@ pub(super) fn choose<'s, 'w>(
     let mut first = None;
     for source in sources {
         for place in source.places() {
-            let (index, seen) = desk.look(place)?;
-            if matches!(source.kind, Kind::Jwt(_)) {
-                seen.recall(|text| recall(sources, place, text, now));
-            }
+            let (index, seen) = desk.look(place, |octets| recall(sources, place, octets, now))?;
             if !claims(source, place, seen, notes) {
                 continue;
             }
@@ -94,9 +91,11 @@ pub(super) fn choose<'s, 'w>(
 }
 
 /// A token that some source which looks here knows already: then it need not be read to find out whose it is.
-fn recall<'s>(sources: &'s [Arc<Source>], place: &TokenPlace, text: &str, now: Timestamp) -> Option<Known<'s>> {
+fn recall<'s>(sources: &'s [Arc<Source>], place: &TokenPlace, octets: &[u8], now: Timestamp) -> Option<Known<'s>> {
     sources.iter().find_map(|source| match &source.kind {
-        Kind::Jwt(by) if by.places().contains(place) => by.recall(text, now).map(|remembered| Known { by, remembered }),
+        Kind::Jwt(by) if by.places().contains(place) => {
+            by.recall(octets, now).map(|remembered| Known { by, remembered })
+        }
         _ => None,
     })
 }
@@ -213,10 +212,10 @@ mod tests {
         let presented = Presented::headers(&headers);
         let place = TokenPlace::Bearer;
         let mut desk = Desk::new(&presented);
-        let (index, _) = desk.look(&place).unwrap_or_else(|faulty| panic!("{}", faulty.detail));
+        let (index, _) = desk.look(&place, |_| None).unwrap_or_else(|faulty| panic!("{}", faulty.detail));
         for index in [index, index + 1] {
             let mut desk = Desk::new(&presented);
-            let _ = desk.look(&place);
+            let _ = desk.look(&place, |_| None);
             let reason = chosen(&source, index, desk).map(|_| ()).map_err(|faulty| faulty.reason);
             assert_eq!(reason, Err(Reason::Internal));
         }

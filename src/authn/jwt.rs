@@ -221,7 +221,7 @@ impl JwtSource {
     }
 
     /// A token that this source verified with the set in force, and that is still valid.
-    pub(super) fn recall(&self, token: &str, now: Timestamp) -> Option<Arc<Remembered>> {
+    pub(super) fn recall(&self, token: &[u8], now: Timestamp) -> Option<Arc<Remembered>> {
         let cache = self.cache.as_ref()?;
         let remembered = cache.find(token, &self.settings.keys.current(now)?)?;
         if remembered.lifetime.judge(self.settings.leeway, self.settings.max_lifetime, now).is_err() {

@@ -56,6 +56,18 @@ impl TokenPlace {
         }
     }
 
+    /// What follows the scheme of the one bearer credential, before anybody has looked whether it is a token: only for
+    /// comparing it with tokens that were read before.
+    pub(super) fn unread_bearer<'w>(&self, headers: &Headers<'w>) -> Option<&'w [u8]> {
+        if *self != TokenPlace::Bearer {
+            return None;
+        }
+        match headers.one("authorization") {
+            Single::One(value) => bearer(value),
+            Single::Absent | Single::Many => None,
+        }
+    }
+
     /// Look there.
     pub(super) fn find<'w>(&self, headers: &Headers<'w>) -> Found<'w> {
         match self {

@@ -9,15 +9,11 @@ use crate::model::response::{Allow, Denial};
 /// The header that names the decision.
 pub(super) const DECISION: HeaderName = HeaderName::from_static("x-postern-decision");
 
-/// The identity headers of an allow. Proxies delete those on their list that are not here.
+/// The identity headers of an allow, which has no body, and room for the decision. Proxies delete those on their list
+/// that are not here.
 pub(super) fn identity(allow: &Allow) -> HeaderMap {
-    let set = allow.headers.set();
-    // The decision, the length, and a list of what to remove may follow.
-    let mut headers = HeaderMap::with_capacity(set.size_hint().0 + 3);
-    for (name, text) in set {
-        headers.append(name.clone(), HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("")));
-    }
-    headers
+    let length = (header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    allow.headers.fields([(DECISION, HeaderValue::from_static("")), length])
 }
 
 /// The status of a denial; one that a proxy could take for an allow, or not at all, becomes 503.

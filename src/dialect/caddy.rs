@@ -14,12 +14,11 @@ use crate::model::request::{Attributes, Refusal};
 
 pub(super) const FORWARDING: Forwarding<5> = Forwarding { reads: READS, writes: &["x-forwarded-client-port"] };
 
-pub(super) fn decode(parts: &Parts) -> Result<Attributes<'_>, Refusal> {
+/// The check was sent to the host `own`.
+pub(super) fn decode<'w>(parts: &'w Parts, own: &str) -> Result<Attributes<'w>, Refusal> {
     let attributes = forwarded::decode(Dialect::Caddy, &FORWARDING, parts)?;
-    match forwarded::request_host(Dialect::Caddy, parts)? {
-        Some(host) if host != attributes.host => {
-            Err(refuse(Dialect::Caddy, Reason::AttributeConflict, "x-forwarded-host differs from host"))
-        }
-        Some(_) | None => Ok(attributes),
+    if attributes.host != own {
+        return Err(refuse(Dialect::Caddy, Reason::AttributeConflict, "x-forwarded-host differs from host"));
     }
+    Ok(attributes)
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::forwarded::{self, FOR, Fields, HOST, METHOD, PROTO, URI};
+use super::forwarded::{FOR, Fields, HOST, METHOD, PROTO, URI};
 use super::forwarding::{Collected, Forwarding};
 use super::{answer, nginx, refuse};
 use crate::model::dialect::Dialect;
@@ -22,11 +22,10 @@ pub(super) const PREFIX: &str = "/auth/envoy";
 pub(super) const FORWARDING: Forwarding<2> =
     Forwarding { reads: [PROTO, FOR], writes: &[METHOD, HOST, URI, "x-envoy-external-address"] };
 
-pub(super) fn decode(parts: &Parts) -> Result<Attributes<'_>, Refusal> {
+/// The check was sent to this `host`, the client's.
+pub(super) fn decode<'w>(parts: &'w Parts, host: &'w str) -> Result<Attributes<'w>, Refusal> {
     let refuse = |reason, detail| refuse(Dialect::EnvoyHttp, reason, detail);
     let fields = Fields::collect(Dialect::EnvoyHttp, &FORWARDING, &parts.headers)?;
-    let host =
-        forwarded::request_host(Dialect::EnvoyHttp, parts)?.ok_or_else(|| refuse(Reason::AttributeMissing, "host"))?;
     let target = parts
         .uri
         .path_and_query()

@@ -29,12 +29,11 @@ pub fn of_path(path: &str) -> Option<Dialect> {
 /// Read the attributes of one check from the head of its request.
 pub fn decode(dialect: Dialect, parts: &Parts) -> Result<Attributes<'_>, Refusal> {
     // RFC 9112 §3.2: a request without a host, or with two, is none. What sends one is not a proxy we know (D8).
-    if forwarded::request_host(dialect, parts)?.is_none() {
-        return Err(refuse(dialect, Reason::AttributeMissing, "the check's own host"));
-    }
+    let own = forwarded::request_host(dialect, parts)?
+        .ok_or_else(|| refuse(dialect, Reason::AttributeMissing, "the check's own host"))?;
     match dialect {
-        Dialect::EnvoyHttp => envoy_http::decode(parts),
-        Dialect::Caddy => caddy::decode(parts),
+        Dialect::EnvoyHttp => envoy_http::decode(parts, own),
+        Dialect::Caddy => caddy::decode(parts, own),
         Dialect::Traefik => traefik::decode(parts),
         Dialect::Nginx => nginx::decode(parts),
         Dialect::IngressNginx => ingress_nginx::decode(parts),
@@ -45,15 +44,19 @@ pub fn decode(dialect: Dialect, parts: &Parts) -> Result<Attributes<'_>, Refusal
 
 /// Write the answer to a check that came with `method`.
 pub fn encode(dialect: Dialect, method: &Method, response: &Response) -> http::Response<Bytes> {
-    let mut answer = match &response.verdict {
+    let allowed = match &response.verdict {
         Verdict::Allow(allow) if allow.reason.allows() => allowed(dialect, allow),
-        Verdict::Allow(_) => denied(dialect, &answer::failure(Reason::Internal)),
-        Verdict::Deny(denial) => denied(dialect, denial),
+        Verdict::Allow(_) | Verdict::Deny(_) => None,
+    };
+    let mut answer = match (allowed, &response.verdict) {
+        (Some(allowed), _) => allowed,
+        (None, Verdict::Allow(_)) => failure(dialect, method, Reason::Internal),
+        (None, Verdict::Deny(denial)) => sized(denied(dialect, denial), method),
     };
     if let Ok(id) = HeaderValue::from_bytes(&response.decision_id.text()) {
         answer.headers_mut().insert(answer::DECISION, id);
     }
-    sized(answer, method)
+    answer
 }
 
 /// The answer when no decision could be made: always a denial.
@@ -61,22 +64,18 @@ pub fn failure(dialect: Dialect, method: &Method, reason: Reason) -> http::Respo
     sized(denied(dialect, &answer::failure(reason)), method)
 }
 
-fn allowed(dialect: Dialect, allow: &Allow) -> http::Response<Bytes> {
-    let written = match dialect {
-        Dialect::EnvoyHttp => envoy_http::allow(allow),
+/// An allow; `None` when it cannot be written.
+fn allowed(dialect: Dialect, allow: &Allow) -> Option<http::Response<Bytes>> {
+    let headers = match dialect {
+        Dialect::EnvoyHttp => envoy_http::allow(allow)?,
         Dialect::Caddy | Dialect::Traefik | Dialect::Nginx | Dialect::IngressNginx | Dialect::Haproxy => {
-            Some(answer::identity(allow))
+            answer::identity(allow)
         }
-        Dialect::ExtAuthz => None,
+        Dialect::ExtAuthz => return None,
     };
-    match written {
-        Some(headers) => {
-            let mut answer = http::Response::new(Bytes::new());
-            *answer.headers_mut() = headers;
-            answer
-        }
-        None => denied(dialect, &answer::failure(Reason::Internal)),
-    }
+    let mut answer = http::Response::new(Bytes::new());
+    *answer.headers_mut() = headers;
+    Some(answer)
 }
 
 fn denied(dialect: Dialect, denial: &Denial) -> http::Response<Bytes> {

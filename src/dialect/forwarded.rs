@@ -1,7 +1,7 @@
 //! What the HTTP dialects share in reading: collecting the attribute headers of one check, and the five
 //! `X-Forwarded-…` attributes that Caddy, Traefik, nginx and HAProxy have in common.
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 
 use super::forwarding::{Collected, Forwarding, Standing, elements};
@@ -28,8 +28,9 @@ impl<'w, const N: usize> Fields<'w, N> {
         let joined = matches!(dialect, Dialect::EnvoyHttp);
         let mut fields = Fields { dialect, forwarding, found: [None; N], rest: Collected::new(joined, headers.len()) };
         for (name, value) in headers {
-            match forwarding.standing(name.as_str().as_bytes()) {
-                Standing::Attribute(place) => fields.attribute(place, name, value)?,
+            let text = name.as_str();
+            match forwarding.standing(text.as_bytes()) {
+                Standing::Attribute(place) => fields.attribute(place, text, value)?,
                 Standing::Alias(of) => {
                     return Err(refuse(dialect, Reason::ForwardingAlias, format!("an alias of {of}")));
                 }
@@ -37,16 +38,16 @@ impl<'w, const N: usize> Fields<'w, N> {
                     fields.rest.ignored += 1;
                     fields.rest.headers.push_named(name, value.as_bytes());
                 }
-                Standing::Client if is_of_the_check(name.as_str()) => {}
+                Standing::Client if is_of_the_check(text) => {}
                 Standing::Client => fields.rest.headers.push_named(name, value.as_bytes()),
             }
         }
         Ok(fields)
     }
 
-    fn attribute(&mut self, place: usize, name: &HeaderName, value: &'w HeaderValue) -> Result<(), Refusal> {
+    fn attribute(&mut self, place: usize, name: &str, value: &'w HeaderValue) -> Result<(), Refusal> {
         if name == FOR {
-            self.rest.forwarded_for.extend(elements(value.as_bytes()));
+            elements(value.as_bytes()).for_each(|element| self.rest.forwarded_for.push(element));
             return Ok(());
         }
         match self.found.get_mut(place).map(|slot| slot.replace(value)) {
@@ -140,6 +141,7 @@ fn is_of_the_check(name: &str) -> bool {
 }
 
 fn visible(octets: &[u8]) -> Option<&str> {
-    let fits = octets.iter().all(|octet| matches!(octet, 0x21..=0x7E));
+    // Without a way out in the middle the compiler looks at many octets at a time.
+    let fits = octets.iter().fold(true, |all, octet| all & (0x21..=0x7E).contains(octet));
     if fits { std::str::from_utf8(octets).ok() } else { None }
 }

@@ -25,10 +25,13 @@ pub(super) enum Standing {
 }
 
 impl<const N: usize> Forwarding<N> {
+    /// What a header of this name is.
+    #[inline]
     pub(super) fn standing(&self, name: &[u8]) -> Standing {
-        if !may_forward(name) {
-            return Standing::Client;
-        }
+        if may_forward(name) { self.standing_among_forwarding(name) } else { Standing::Client }
+    }
+
+    fn standing_among_forwarding(&self, name: &[u8]) -> Standing {
         // Nearly always a proxy writes its headers the way we know them.
         if let Some(place) = self.reads.iter().position(|read| read.as_bytes() == name) {
             return Standing::Attribute(place);

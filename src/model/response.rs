@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http::HeaderName;
+use http::HeaderValue;
 
 use crate::model::claim::Claim;
 use crate::model::claim::Packed;
@@ -43,13 +45,24 @@ pub struct AllowHeaders {
     /// What stands in the headers that are set, in their order.
     values: Packed,
     written: OnceLock<Bytes>,
+    /// The values once more, as an answer over HTTP holds them.
+    fields: OnceLock<Box<[HeaderValue]>>,
 }
 
 /// The names alone: nearly all callers of a policy have the same.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub struct AllowNames {
     set: Vec<HeaderName>,
     remove: Vec<HeaderName>,
+    /// The fields of an answer over HTTP that is still to be filled in.
+    form: OnceLock<HeaderMap>,
+}
+
+impl PartialEq for AllowNames {
+    /// Whether there is a form of them is of no account.
+    fn eq(&self, other: &AllowNames) -> bool {
+        self.set == other.set && self.remove == other.remove
+    }
 }
 
 impl AllowHeaders {
@@ -58,8 +71,9 @@ impl AllowHeaders {
         remove.retain(|name| !set.iter().any(|(kept, _)| kept == name));
         let mut values = Packer::new();
         set.iter().for_each(|(_, text)| values.text(text.as_str()));
-        let names = AllowNames { set: set.into_iter().map(|(name, _)| name).collect(), remove };
-        AllowHeaders { names: Arc::new(names), values: values.finish(), written: OnceLock::new() }
+        let set = set.into_iter().map(|(name, _)| name).collect();
+        let names = Arc::new(AllowNames { set, remove, form: OnceLock::new() });
+        AllowHeaders { names, values: values.finish(), written: OnceLock::new(), fields: OnceLock::new() }
     }
 
     /// The same, the names shared with the first headers that were given this, where they are no others.
@@ -97,6 +111,33 @@ impl AllowHeaders {
     pub fn written(&self, write: impl FnOnce() -> Bytes) -> Bytes {
         self.written.get_or_init(write).clone()
     }
+
+    /// The headers to set as fields of an answer over HTTP, with what every such answer has `besides`. Hashing names is
+    /// the dearest part of writing such an answer, so a form with the names is made once and copied.
+    pub fn fields<const N: usize>(&self, besides: [(HeaderName, HeaderValue); N]) -> HeaderMap {
+        let values = self.fields.get_or_init(|| self.set().map(|(_, text)| field(text)).collect());
+        let form = self.names.form.get_or_init(|| {
+            let names = self.names.set.iter().map(|name| (name.clone(), HeaderValue::from_static("")));
+            let mut form: HeaderMap = names.chain(besides).collect();
+            // A map that is full grows even when what is put in is there already.
+            form.reserve(1);
+            form
+        });
+        let mut fields = form.clone();
+        let named = self.names.set.iter().zip(values.iter().cloned());
+        // A map may keep its fields in any order. It keeps them in ours, but nobody is ever called by his groups.
+        if fields.keys().zip(&self.names.set).all(|(held, name)| held == name) {
+            fields.values_mut().zip(named).for_each(|(held, (_, value))| *held = value);
+        } else {
+            named.for_each(|(name, value)| drop(fields.insert(name.clone(), value)));
+        }
+        fields
+    }
+}
+
+/// The text of a [`HeaderText`] fits every field; if it ever did not, nothing is said.
+fn field(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 // INVARIANT: there are as many values as names. A name without one would be set to nothing, never left alone.

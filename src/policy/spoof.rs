@@ -75,7 +75,9 @@ impl SpoofGuard {
 
     /// Is this one of our names, however it is spelt?
     fn is_ours(&self, name: &[u8]) -> bool {
-        let same = |ours: &String| ours.len() == name.len() && ours.bytes().eq(name.iter().copied().map(fold));
+        let same = |ours: &String| {
+            ours.len() == name.len() && ours.bytes().zip(name).all(|(ours, octet)| ours == fold(*octet))
+        };
         self.lengths & length_bit(name.len()) != 0 && self.folded.iter().any(same)
     }
 

@@ -28,8 +28,8 @@ pub(super) struct Desk<'s, 'r, 'w> {
 pub(super) struct Seen<'s, 'w> {
     place: &'s TokenPlace,
     content: Content<'w>,
-    /// What a source remembers of the text, asked for once.
-    known: Option<Option<Known<'s>>>,
+    /// What a source remembers of it.
+    known: Option<Known<'s>>,
     /// The text as a signed token, parsed when the first source asks for one.
     token: OnceCell<Result<Unverified<'w>, TokenError>>,
     /// `text` as a name and a password, decoded when the first source asks for them.
@@ -47,6 +47,8 @@ pub(in crate::authn) struct Known<'s> {
 enum Content<'w> {
     Nothing,
     Text(&'w str),
+    /// A token that a source remembers: octet by octet what was read as text before.
+    Remembered(&'w [u8]),
     Certificate(Stated),
 }
 
@@ -55,14 +57,19 @@ impl<'s, 'r, 'w> Desk<'s, 'r, 'w> {
         Desk { presented: *presented, seen: Vec::with_capacity(2) }
     }
 
-    /// Look at a place, or say why what stands there refuses the request whoever it is for.
-    pub(super) fn look(&mut self, place: &'s TokenPlace) -> Result<(usize, &mut Seen<'s, 'w>), Faulty> {
+    /// Look at a place, or say why what stands there refuses the request whoever it is for. `recall` finds what a source
+    /// remembers of it.
+    pub(super) fn look(
+        &mut self,
+        place: &'s TokenPlace,
+        recall: impl Fn(&[u8]) -> Option<Known<'s>>,
+    ) -> Result<(usize, &mut Seen<'s, 'w>), Faulty> {
         let index = match self.seen.iter().position(|seen| seen.place == place) {
             Some(index) => index,
             None => {
-                let content = read(place, &self.presented)?;
+                let (content, known) = read(place, &self.presented, recall)?;
                 let (token, pair) = (OnceCell::new(), OnceCell::new());
-                self.seen.push(Seen { place, content, known: None, token, pair, claimed: false });
+                self.seen.push(Seen { place, content, known, token, pair, claimed: false });
                 self.seen.len().saturating_sub(1)
             }
         };
@@ -109,6 +116,7 @@ impl<'s, 'w> Seen<'s, 'w> {
     pub(super) fn text(&self) -> &'w str {
         match self.content {
             Content::Text(text) => text,
+            Content::Remembered(octets) => std::str::from_utf8(octets).unwrap_or_default(),
             Content::Nothing | Content::Certificate(_) => "",
         }
     }
@@ -118,22 +126,16 @@ impl<'s, 'w> Seen<'s, 'w> {
         self.claimed = true;
     }
 
-    /// See whether a source remembers the text.
-    pub(super) fn recall(&mut self, find: impl FnOnce(&str) -> Option<Known<'s>>) {
-        let text = self.text();
-        self.known.get_or_insert_with(|| if text.is_empty() { None } else { find(text) });
-    }
-
-    /// What this source remembers of the text.
+    /// What this source remembers of it.
     pub(super) fn known_to(&mut self, source: &JwtSource) -> Option<Known<'s>> {
-        self.known.take().flatten().filter(|known| std::ptr::eq(known.by, source))
+        self.known.take().filter(|known| std::ptr::eq(known.by, source))
     }
 
     /// The issuer it names as a signed token.
     pub(super) fn issuer(&self) -> Result<Option<&str>, &TokenError> {
         match &self.known {
-            Some(Some(known)) => Ok(Some(known.by.issuer())),
-            Some(None) | None => self.token().map(Unverified::issuer),
+            Some(known) => Ok(Some(known.by.issuer())),
+            None => self.token().map(Unverified::issuer),
         }
     }
 
@@ -151,14 +153,14 @@ impl<'s, 'w> Seen<'s, 'w> {
     pub(super) fn certificate(&self) -> Option<&Stated> {
         match &self.content {
             Content::Certificate(stated) => Some(stated),
-            Content::Nothing | Content::Text(_) => None,
+            Content::Nothing | Content::Text(_) | Content::Remembered(_) => None,
         }
     }
 
     pub(super) fn into_certificate(self) -> Option<Stated> {
         match self.content {
             Content::Certificate(stated) => Some(stated),
-            Content::Nothing | Content::Text(_) => None,
+            Content::Nothing | Content::Text(_) | Content::Remembered(_) => None,
         }
     }
 
@@ -177,14 +179,27 @@ impl<'s, 'w> Seen<'s, 'w> {
     }
 }
 
-fn read<'w>(place: &TokenPlace, presented: &Presented<'_, 'w>) -> Result<Content<'w>, Faulty> {
+/// What stands in a place, and what a source remembers of it. A bearer token that is remembered was found to be one then,
+/// and is not read again.
+fn read<'s, 'w>(
+    place: &TokenPlace,
+    presented: &Presented<'_, 'w>,
+    recall: impl Fn(&[u8]) -> Option<Known<'s>>,
+) -> Result<(Content<'w>, Option<Known<'s>>), Faulty> {
     if let TokenPlace::Certificate(statement) = place {
-        return Ok(statement.find(presented).map_or(Content::Nothing, Content::Certificate));
+        return Ok((statement.find(presented).map_or(Content::Nothing, Content::Certificate), None));
+    }
+    let unread = place.unread_bearer(presented.headers);
+    if let Some((octets, known)) = unread.and_then(|octets| Some((octets, recall(octets)?))) {
+        return Ok((Content::Remembered(octets), Some(known)));
     }
     let faulty = |reason, detail| Faulty { place: place.kind(), reason, detail };
     match place.find(presented.headers) {
-        Found::Nothing => Ok(Content::Nothing),
-        Found::One(text) => Ok(Content::Text(text)),
+        Found::Nothing => Ok((Content::Nothing, None)),
+        Found::One(text) => {
+            let known = if unread.is_some() { None } else { recall(text.as_bytes()) };
+            Ok((Content::Text(text), known))
+        }
         Found::Many => Err(faulty(Reason::DuplicateCredential, format!("more than one value in {place}"))),
         Found::BadBearer => {
             Err(faulty(Reason::TokenMalformed, "the bearer credential is not exactly one token".to_owned()))

@@ -23,7 +23,7 @@ const OCTETS_EACH: u32 = 8 * 1024;
 
 /// The verified tokens of one source.
 pub(super) struct TokenCache {
-    tokens: quick_cache::sync::Cache<Box<str>, Arc<Remembered>, Weight>,
+    tokens: quick_cache::sync::Cache<Box<[u8]>, Arc<Remembered>, Weight>,
     hits: AtomicU64,
     misses: AtomicU64,
 }
@@ -51,7 +51,7 @@ impl TokenCache {
     }
 
     /// What was made of this very token with these very keys. Whether it is valid now is for the caller to judge.
-    pub(super) fn find(&self, token: &str, keys: &Arc<KeySet>) -> Option<Arc<Remembered>> {
+    pub(super) fn find(&self, token: &[u8], keys: &Arc<KeySet>) -> Option<Arc<Remembered>> {
         self.tokens.get(token).filter(|remembered| Arc::ptr_eq(&remembered.keys, keys))
     }
 
@@ -67,11 +67,11 @@ impl TokenCache {
 
     /// Remember a token that was verified.
     pub(super) fn remember(&self, token: &str, remembered: Remembered) {
-        self.tokens.insert(token.into(), Arc::new(remembered));
+        self.tokens.insert(token.as_bytes().into(), Arc::new(remembered));
     }
 
     /// Forget a token whose time is over.
-    pub(super) fn forget(&self, token: &str) {
+    pub(super) fn forget(&self, token: &[u8]) {
         self.tokens.remove(token);
     }
 
@@ -87,9 +87,9 @@ impl TokenCache {
 #[derive(Clone)]
 struct Weight;
 
-impl quick_cache::Weighter<Box<str>, Arc<Remembered>> for Weight {
+impl quick_cache::Weighter<Box<[u8]>, Arc<Remembered>> for Weight {
     /// About what a token and its identity take: the text, the claims, the headers made of them, and change.
-    fn weight(&self, token: &Box<str>, _: &Arc<Remembered>) -> u64 {
+    fn weight(&self, token: &Box<[u8]>, _: &Arc<Remembered>) -> u64 {
         (1024 + 4 * token.len() as u64).max(u64::from(OCTETS_EACH))
     }
 }
@@ -136,13 +136,13 @@ mod tests {
         let keys = Arc::new(Signer::new(Algorithm::EdDsa).set("one"));
         let same_keys = Arc::new(Signer::new(Algorithm::EdDsa).set("one"));
         cache.remember("aaa.bbb.ccc", remembered(&keys));
-        assert!(cache.find("aaa.bbb.ccc", &keys).is_some());
-        assert!(cache.find("aaa.bbb.ccc", &same_keys).is_none(), "another set, whatever it holds");
+        assert!(cache.find(b"aaa.bbb.ccc", &keys).is_some());
+        assert!(cache.find(b"aaa.bbb.ccc", &same_keys).is_none(), "another set, whatever it holds");
         for other in ["aaa.bbb.ccd", "aaa.bbb.cc", "aaa.bbb.cccc", "AAA.bbb.ccc", ""] {
-            assert!(cache.find(other, &keys).is_none(), "{other}");
+            assert!(cache.find(other.as_bytes(), &keys).is_none(), "{other}");
         }
-        cache.forget("aaa.bbb.ccc");
-        assert!(cache.find("aaa.bbb.ccc", &keys).is_none());
+        cache.forget(b"aaa.bbb.ccc");
+        assert!(cache.find(b"aaa.bbb.ccc", &keys).is_none());
         assert!(TokenCache::new(0).is_none());
     }
 

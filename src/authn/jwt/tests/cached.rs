@@ -18,7 +18,7 @@ fn source(issuer: &Issuer, keys: &Arc<Keys>, cached_tokens: u32) -> JwtSource {
 
 /// The verdict in words that can be compared.
 fn verdict(source: &JwtSource, token: &str, second: i64) -> String {
-    if let Some(remembered) = source.recall(token, at(second)) {
+    if let Some(remembered) = source.recall(token.as_bytes(), at(second)) {
         return format!("{:?}", remembered.identity.unpacked());
     }
     let token = match Unverified::parse(token) {
