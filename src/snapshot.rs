@@ -221,11 +221,16 @@ impl Snapshot {
 
     /// The same, kept for a caller as long as its credential is.
     pub fn lasting_headers(&self, set: Vec<(HeaderName, HeaderText)>, list: usize) -> AllowHeaders {
-        let headers = self.headers_with(set, Vec::new(), list);
-        match self.names.get(list) {
-            Some(first) => headers.sharing(first),
-            None => headers,
-        }
+        let kept = self.names.get(list);
+        let like_the_first = kept.and_then(|names| AllowHeaders::like(names.get()?, &set));
+        like_the_first.unwrap_or_else(|| {
+            let headers = self.headers_with(set, Vec::new(), list);
+            if let Some(kept) = kept {
+                // Another thread may have been faster, or this caller has other names than the first.
+                let _ = kept.set(Arc::clone(headers.shared_names()));
+            }
+            headers
+        })
     }
 
     /// The headers of an allow to an anonymous caller.

@@ -150,10 +150,7 @@ impl Identity {
 
     /// When the credential ends, in seconds since 1970.
     pub fn expires(&self) -> Option<i64> {
-        match self.facts.value(part::EXPIRES)? {
-            Claim::Number(second) => second.as_i64(),
-            Claim::Null | Claim::Bool(_) | Claim::Text(_) | Claim::List(_) | Claim::Object(_) => None,
-        }
+        whole(&self.facts.value(part::EXPIRES)?)
     }
 
     /// The verified claim at this path.
@@ -205,18 +202,29 @@ impl Identity {
         self.facts.value(part).map_or_else(List::default, |claim| claim.list()).into()
     }
 
-    /// Are these the facts?
+    /// Are these the facts? They are gone through once, in the order of [`part`].
     fn says(&self, claims: &Claims) -> bool {
         let Claims { subject, user, groups, email, email_verified, name, scopes, raw, expires, .. } = claims;
-        self.subject() == subject
-            && self.user() == user
-            && self.groups().iter().eq(groups)
-            && self.email() == email.as_deref()
-            && self.email_verified() == *email_verified
-            && self.name() == name.as_deref()
-            && self.scopes().iter().eq(scopes)
-            && self.expires() == *expires
-            && self.raw().is_some_and(|members| members.is(raw))
+        let texts = |fact: &Claim<'_>, wanted: &[String]| Texts::from(fact.list()).iter().eq(wanted);
+        let mut facts = self.facts.values();
+        let mut next = || facts.next().unwrap_or(Claim::Null);
+        next().text() == Some(subject)
+            && next().text() == Some(user)
+            && texts(&next(), groups)
+            && next().text() == email.as_deref()
+            && next() == Claim::Bool(*email_verified)
+            && next().text() == name.as_deref()
+            && texts(&next(), scopes)
+            && whole(&next()) == *expires
+            && matches!(next(), Claim::Object(members) if members.is(raw))
+    }
+}
+
+/// The whole number, if it is one.
+fn whole(claim: &Claim<'_>) -> Option<i64> {
+    match claim {
+        Claim::Number(number) => number.as_i64(),
+        Claim::Null | Claim::Bool(_) | Claim::Text(_) | Claim::List(_) | Claim::Object(_) => None,
     }
 }
 

@@ -69,20 +69,27 @@ impl AllowHeaders {
     /// Set these and make the others absent. A name in both lists is set.
     pub fn new(set: Vec<(HeaderName, HeaderText)>, mut remove: Vec<HeaderName>) -> AllowHeaders {
         remove.retain(|name| !set.iter().any(|(kept, _)| kept == name));
+        let names = set.iter().map(|(name, _)| name.clone()).collect();
+        let names = Arc::new(AllowNames { set: names, remove, form: OnceLock::new() });
+        AllowHeaders::of(names, set.iter().map(|(_, text)| text))
+    }
+
+    /// The same headers for another caller: these are set, and whatever is absent depends on their names alone. `None`
+    /// when the names differ from those of the first.
+    pub fn like(first: &Arc<AllowNames>, set: &[(HeaderName, HeaderText)]) -> Option<AllowHeaders> {
+        let same = first.set.iter().eq(set.iter().map(|(name, _)| name));
+        same.then(|| AllowHeaders::of(Arc::clone(first), set.iter().map(|(_, text)| text)))
+    }
+
+    fn of<'t>(names: Arc<AllowNames>, texts: impl Iterator<Item = &'t HeaderText>) -> AllowHeaders {
         let mut values = Packer::new();
-        set.iter().for_each(|(_, text)| values.text(text.as_str()));
-        let set = set.into_iter().map(|(name, _)| name).collect();
-        let names = Arc::new(AllowNames { set, remove, form: OnceLock::new() });
+        texts.for_each(|text| values.text(text.as_str()));
         AllowHeaders { names, values: values.finish(), written: OnceLock::new(), fields: OnceLock::new() }
     }
 
-    /// The same, the names shared with the first headers that were given this, where they are no others.
-    pub fn sharing(mut self, first: &OnceLock<Arc<AllowNames>>) -> AllowHeaders {
-        let first = first.get_or_init(|| Arc::clone(&self.names));
-        if self.names == *first {
-            self.names = Arc::clone(first);
-        }
-        self
+    /// The names, for [`AllowHeaders::like`].
+    pub fn shared_names(&self) -> &Arc<AllowNames> {
+        &self.names
     }
 
     /// Identity headers to set on the request upstream.
@@ -203,13 +210,14 @@ mod tests {
 
     #[test]
     fn names_are_shared_only_where_they_are_the_same() {
-        let first = OnceLock::new();
-        let alice = allow(&[("remote-user", "alice")], &["remote-name"]).sharing(&first);
-        let bob = allow(&[("remote-user", "bob")], &["remote-name"]).sharing(&first);
+        let alice = allow(&[("remote-user", "alice")], &["remote-name"]);
+        let text = HeaderText::new("bob").expect("header text");
+        let bob = AllowHeaders::like(alice.shared_names(), &[(name("remote-user"), text.clone())]).expect("like alice");
         assert!(Arc::ptr_eq(&alice.names, &bob.names));
-        for other in [allow(&[("remote-user", "carol")], &[]), allow(&[("x-user", "carol")], &["remote-name"])] {
-            let shared = other.clone().sharing(&first);
-            assert!(shared == other && !Arc::ptr_eq(&shared.names, &alice.names), "{shared:?}");
+        assert_eq!(bob, allow(&[("remote-user", "bob")], &["remote-name"]));
+        for other in [vec![], vec!["x-user"], vec!["remote-user", "remote-name"]] {
+            let other: Vec<_> = other.into_iter().map(|header| (name(header), text.clone())).collect();
+            assert_eq!(AllowHeaders::like(alice.shared_names(), &other), None);
         }
         assert_eq!((set(&alice), set(&bob)), (vec![("remote-user", "alice")], vec![("remote-user", "bob")]));
     }
