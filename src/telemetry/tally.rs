@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::BuildHasherDefault;
 use std::hash::Hasher;
 use std::sync::Arc;
@@ -26,14 +27,13 @@ pub(super) fn count(owner: u64, record: &Record<'_>, resolve: impl Fn(&Record<'_
     let counted = TALLY.try_with(|cell| {
         let mut slot = cell.try_borrow_mut().ok()?;
         let tally = Tally::current(&mut slot, owner, record);
-        let children = tally.children(record.decision.route.as_ref());
-        let (dialect, reason) = (record.dialect, record.decision.reason);
-        if let Some(child) = children.iter().find(|child| child.reason == reason && child.dialect == dialect) {
-            child.counter.inc();
-        } else {
-            let counter = resolve(record)?;
-            counter.inc();
-            children.push(Child { dialect, reason, counter });
+        match tally.entries.entry(Of::record(record)) {
+            Entry::Occupied(known) => known.get().counter.inc(),
+            Entry::Vacant(place) => {
+                let counter = resolve(record)?;
+                counter.inc();
+                place.insert(Child { _alive: record.decision.route.clone(), counter });
+            }
         }
         Some(())
     });
@@ -49,18 +49,29 @@ struct Tally {
     /// Which `Metrics` the counters belong to; there is one in a process, but several in a test.
     owner: u64,
     policy: Arc<str>,
-    routes: HashMap<usize, Entry, BuildHasherDefault<AddressHasher>>,
-    unrouted: Vec<Child>,
+    /// Side by side in one table: a policy may have as many routes as no cache holds, and every look elsewhere is a wait.
+    entries: HashMap<Of, Child, BuildHasherDefault<AddressHasher>>,
 }
 
-struct Entry {
-    _alive: Arc<RouteId>,
-    children: Vec<Child>,
+/// What a counter counts.
+#[derive(PartialEq, Eq, Hash)]
+struct Of {
+    /// The address of the route, 0 for none.
+    route: usize,
+    dialect: Dialect,
+    reason: Reason,
+}
+
+impl Of {
+    fn record(record: &Record<'_>) -> Of {
+        let Record { dialect, decision, .. } = *record;
+        let route = decision.route.as_ref().map_or(0, |route| Arc::as_ptr(route).addr());
+        Of { route, dialect, reason: decision.reason }
+    }
 }
 
 struct Child {
-    dialect: Dialect,
-    reason: Reason,
+    _alive: Option<Arc<RouteId>>,
     counter: IntCounter,
 }
 
@@ -72,21 +83,7 @@ impl Tally {
         if stale {
             *slot = None;
         }
-        slot.get_or_insert_with(|| Tally {
-            owner,
-            policy: Arc::clone(record.policy),
-            routes: HashMap::default(),
-            unrouted: Vec::new(),
-        })
-    }
-
-    fn children(&mut self, route: Option<&Arc<RouteId>>) -> &mut Vec<Child> {
-        let Some(route) = route else { return &mut self.unrouted };
-        let entry = self
-            .routes
-            .entry(Arc::as_ptr(route).addr())
-            .or_insert_with(|| Entry { _alive: Arc::clone(route), children: Vec::with_capacity(2) });
-        &mut entry.children
+        slot.get_or_insert_with(|| Tally { owner, policy: Arc::clone(record.policy), entries: HashMap::default() })
     }
 }
 
