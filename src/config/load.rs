@@ -51,7 +51,7 @@ pub struct Loaded {
     pub files: Vec<SourceFile>,
     /// SHA-256 of the files' contents in hexadecimal. Names do not count, their order does.
     pub digest: String,
-    /// What works but deserves a look.
+    /// What works but deserves a look, as it was found: [`Loaded::report`] puts it in order.
     pub warnings: Problems,
     folder: PathBuf,
 }
@@ -92,8 +92,7 @@ pub fn load(path: &Path, world: &dyn World) -> Result<Loaded, Refused> {
     }
     match understand(&mut files, folder, &mut problems) {
         Understood::Whole(config, folder) => {
-            let warnings = Report::new(problems, &files).into_problems();
-            Ok(Loaded { config, digest: digest_of(&files), files, warnings, folder })
+            Ok(Loaded { config, digest: digest_of(&files), files, warnings: problems, folder })
         }
         Understood::Draft(draft) => Err(Refused { problems, files, draft: Some(Box::new(draft)) }),
         Understood::Nothing => Err(Refused { problems, files, draft: None }),

@@ -15,6 +15,10 @@ pub(super) fn fill(problems: &mut Problems, files: &[SourceFile]) {
     let mut roots: HashMap<Arc<str>, Option<Node<'_>>> = HashMap::new();
     for problem in &mut problems.0 {
         let Some(place) = problem.place.as_ref().filter(|_| problem.key.is_empty()) else { continue };
+        // No key stands where a file ends.
+        if files.iter().any(|file| file.name == place.file && file.text.len() <= place.span.0 as usize) {
+            continue;
+        }
         let root = roots.entry(Arc::clone(&place.file)).or_insert_with(|| {
             let file = files.iter().find(|file| file.name == place.file)?;
             yaml::parse(0, &file.name, &file.text).root
