@@ -20,8 +20,9 @@ pub struct RouteTable {
     /// For each route: the next one with the same pattern, or [`NONE`].
     next: Vec<u32>,
     exact: Trie,
-    /// The same with folded literals, for readings of servers that ignore case; `None` where it would be no other.
-    folded: Option<Trie>,
+    /// The same with folded literals, for readings of servers that ignore case; `None` where it would be no other. Apart,
+    /// because few have one, and there may be ten thousand hosts.
+    folded: Option<Box<Trie>>,
     /// Expressions, tried in order where they come before what the tries find.
     regexes: Vec<(u32, Arc<PathRegex>)>,
     mentions_upper_case: bool,
@@ -44,7 +45,7 @@ impl RouteTable {
         table.mentions_upper_case = patterns.iter().any(RoutePattern::mentions_upper_case);
         let in_paths =
             |pattern: &RoutePattern| matches!(pattern, RoutePattern::Path(_)) && pattern.mentions_upper_case();
-        table.folded = patterns.iter().any(in_paths).then(Trie::default);
+        table.folded = patterns.iter().any(in_paths).then(Box::default);
         // The last route so far of each pattern.
         let mut last: HashMap<&RoutePattern, u32> = HashMap::with_capacity(patterns.len());
         for (pattern, number) in patterns.iter().zip(0..) {
@@ -74,7 +75,7 @@ impl RouteTable {
     /// The first route whose path matches fixes the pattern; of the routes with that pattern, the first that lists
     /// the method is the one.
     pub fn find(&self, reading: &Reading<'_>, method: &str) -> Found<'_> {
-        let trie = self.folded.as_ref().filter(|_| reading.folded()).unwrap_or(&self.exact);
+        let trie = self.folded.as_deref().filter(|_| reading.folded()).unwrap_or(&self.exact);
         let listed = trie.find(reading.segments());
         let mut decoded = None;
         let mut covers =
