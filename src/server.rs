@@ -38,6 +38,7 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -54,6 +55,7 @@ use crate::server::admin::Admin;
 use crate::server::authorize::Authorize;
 use crate::server::bind::BindError;
 use crate::server::bind::Bound;
+use crate::server::bind::Sharing;
 use crate::server::connection::Protocol;
 use crate::server::control::Control;
 use crate::server::lane::Lane;
@@ -89,9 +91,9 @@ pub struct Server {
 
 impl Server {
     /// Bind every listener, or say which one cannot be and what to do.
-    pub fn bind(listen: &Listen) -> Result<Server, BindError> {
+    pub fn bind(listen: &Listen, sharing: Sharing) -> Result<Server, BindError> {
         let bind = |setting, address: &Option<ListenAddress>| {
-            address.as_ref().map(|address| Bound::bind(setting, address)).transpose()
+            address.as_ref().map(|address| Bound::bind(setting, address, sharing)).transpose()
         };
         Ok(Server {
             grpc: bind("listen.grpc", &listen.grpc)?,
@@ -106,7 +108,8 @@ impl Server {
         Listen { grpc: address(&self.grpc), http: address(&self.http), admin: address(&self.admin) }
     }
 
-    /// Serve until `shutdown` is done, then let what is under way finish, for `limits.drain` at most.
+    /// Serve until `shutdown` is done. Then say that we are going, serve on for `limits.drain_delay`, accept no more, and
+    /// let what is under way finish, for `limits.drain` at most.
     ///
     /// Checks run on threads of their own; the accept loops and the admin pages run on the caller's runtime.
     pub async fn run<A: Authorize>(
@@ -119,9 +122,10 @@ impl Server {
         let Settings { threads, limits, control } = settings;
         let listen = self.listen();
         let mut health = Health::start().await;
+        let leaving = Arc::new(AtomicBool::new(false));
         let lane = || {
             let (engine, telemetry) = (Arc::clone(&engine), Arc::clone(&telemetry));
-            Lane::new(engine, telemetry, health.server.clone(), limits.clone(), threads.get())
+            Lane::new(engine, telemetry, health.server.clone(), limits.clone(), threads.get(), Arc::clone(&leaving))
         };
         let lanes: Vec<_> = (0..threads.get()).map(|_| lane()).collect();
         let under_way = lanes.iter().map(Lane::under_way).collect();
@@ -148,12 +152,16 @@ impl Server {
             let (stopping, started) = (stopping.clone(), AtomicBool::new(false));
             let admin = Arc::new(Admin { engine, telemetry, stopping, control, listen, under_way, started });
             // Open to whoever reaches its address: probes and scrapers are no callers. `admin` says who may do what.
+            let limits = limits.clone();
             let serve = move |arrival| connection::serve_admin(&admin, arrival, &limits);
             pages.spawn(accept(Socket::watch(bound)?, slots, metrics, |_| true, serve, CancellationToken::new()));
         }
 
         shutdown.await;
         stopping.cancel();
+        leaving.store(true, Ordering::Relaxed);
+        health.leave().await;
+        tokio::time::sleep(limits.drain_delay).await;
         health.stop().await;
         stop.cancel();
         while loops.join_next().await.is_some() {}
@@ -180,10 +188,16 @@ impl Health {
         Health { reporter, server }
     }
 
-    /// Tell who watches that we are going, and end their streams: a drain would wait for them in vain.
-    async fn stop(&mut self) {
+    /// Tell who asks and who watches that we are going.
+    async fn leave(&mut self) {
         for service in [grpc::SERVICE, Health::WHOLE] {
             self.reporter.set_service_status(service, ServingStatus::NotServing).await;
+        }
+    }
+
+    /// End the streams of those who watch: a drain would wait for them in vain.
+    async fn stop(&mut self) {
+        for service in [grpc::SERVICE, Health::WHOLE] {
             self.reporter.clear_service_status(service).await;
         }
     }

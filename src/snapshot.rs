@@ -6,7 +6,7 @@ mod access;
 mod admin;
 mod assertion;
 mod audit;
-mod duration;
+pub mod duration;
 mod header;
 mod host;
 mod identity;

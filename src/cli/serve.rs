@@ -31,10 +31,13 @@ use crate::model::problem::Problems;
 use crate::server::Server;
 use crate::server::Settings;
 use crate::server::authorize::Authorize;
+use crate::server::bind::Sharing;
 use crate::server::control::Control;
+use crate::server::limits::Limits;
 use crate::server::reload::Reload;
 use crate::server::reload::ReloadDesk;
 use crate::server::watch::Watch;
+use crate::snapshot::duration;
 use crate::telemetry::Telemetry;
 use crate::telemetry::clock;
 use crate::telemetry::log;
@@ -57,6 +60,15 @@ pub struct Serve {
     /// Threads that answer checks [default: one for each processor]
     #[arg(long, value_name = "NUMBER", value_parser = parse_threads)]
     threads: Option<NonZeroUsize>,
+    /// At SIGTERM: accept and answer for so long after saying that we are not ready, as 5s
+    #[arg(long, value_name = "TIME", value_parser = parse_time, default_value = "0s")]
+    drain_delay: Duration,
+    /// After that: how long what is under way may take to finish
+    #[arg(long, value_name = "TIME", value_parser = parse_time, default_value = "10s")]
+    drain_within: Duration,
+    /// Listen beside a postern that was started with this switch too and is then told to end: no connection is lost
+    #[arg(long)]
+    take_over: bool,
     /// Read files again when asked to (SIGHUP, POST /reload), not when they change
     #[arg(long)]
     no_watch: bool,
@@ -129,12 +141,10 @@ impl Serve {
             listen.grpc = self.listen_grpc.or(listen.grpc.take());
             listen.http = self.listen_http.or(listen.http.take());
             listen.admin = self.listen_admin.or(listen.admin.take());
-            let settings = Settings {
-                threads: self.threads.unwrap_or(Settings::default().threads),
-                control,
-                ..Settings::default()
-            };
-            serve(prepared, settings).await.map(|()| 0)
+            let limits = Limits { drain_delay: self.drain_delay, drain: self.drain_within, ..Limits::default() };
+            let threads = self.threads.unwrap_or(Settings::default().threads);
+            let sharing = if self.take_over { Sharing::Shared } else { Sharing::Alone };
+            serve(prepared, Settings { threads, limits, control }, sharing).await.map(|()| 0)
         });
         // A lookup that hangs in the system must not keep the process.
         runtime.shutdown_background();
@@ -177,6 +187,12 @@ fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
     text.parse().map_err(|_| "write a number from 1".to_owned())
 }
 
+fn parse_time(text: &str) -> Result<Duration, String> {
+    const LONGEST: Duration = Duration::from_secs(3600);
+    let time = duration::parse(text).filter(|time| *time <= LONGEST);
+    time.ok_or_else(|| "write a time from `0s` to `1h`, as `5s`".to_owned())
+}
+
 /// The accept loops, the admin pages, key fetches and reloads; checks have threads of their own.
 const MAIN_THREADS: usize = 2;
 
@@ -188,10 +204,10 @@ const READER_WITHIN: Duration = Duration::from_secs(3);
 const AUDIT_WITHIN: Duration = Duration::from_secs(5);
 
 /// Serve until SIGTERM or SIGINT. A second one ends the process at once.
-async fn serve<A: Authorize>(prepared: Prepared<A>, settings: Settings) -> anyhow::Result<()> {
+async fn serve<A: Authorize>(prepared: Prepared<A>, settings: Settings, sharing: Sharing) -> anyhow::Result<()> {
     let Prepared { engine, telemetry, audit, listen, policy, insecure } = prepared;
     let mut signals = Signals::listen().context("cannot listen for signals")?;
-    let server = Server::bind(&listen)?;
+    let server = Server::bind(&listen, sharing)?;
     for switch in &insecure {
         warn!(switch = %switch, "an insecure_ switch is on");
     }
@@ -206,10 +222,10 @@ async fn serve<A: Authorize>(prepared: Prepared<A>, settings: Settings) -> anyho
         threads = settings.threads.get(),
         "serving"
     );
-    let drain = settings.limits.drain;
+    let (delay, drain) = (settings.limits.drain_delay, settings.limits.drain);
     let shutdown = async move {
         let name = signals.next().await;
-        info!(signal = name, drain.seconds = drain.as_secs(), "shutting down");
+        info!(signal = name, drain.delay = ?delay, drain.within = ?drain, "shutting down");
         tokio::spawn(async move {
             let name = signals.next().await;
             warn!(signal = name, "shutting down at once");

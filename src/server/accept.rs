@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::net::TcpListener;
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
@@ -13,6 +14,7 @@ use tracing::debug;
 use tracing::warn;
 
 use crate::model::caller::Caller;
+use crate::server::bind::BACKLOG;
 use crate::server::bind::Bound;
 use crate::server::bind::Listening;
 use crate::server::bind::SocketFile;
@@ -36,9 +38,13 @@ pub(super) enum Stream {
 /// What connections come from; a trait so that a test can let it fail.
 pub(super) trait Source {
     fn accept(&self) -> impl Future<Output = io::Result<(Stream, Caller)>> + Send;
+
+    /// A connection that waits already; `WouldBlock` when none does.
+    fn queued(&self) -> io::Result<(Stream, Caller)>;
 }
 
-/// Accept until told to stop. `admit` says who may ask, `hand` takes each connection to where it is served.
+/// Accept until told to stop, and then what waits already: the system would reset it when the socket is closed. `admit`
+/// says who may ask, `hand` takes each connection to where it is served.
 pub(super) async fn accept(
     source: impl Source,
     slots: Arc<Slots>,
@@ -47,31 +53,10 @@ pub(super) async fn accept(
     hand: impl Fn(Arrival),
     stop: CancellationToken,
 ) {
-    let mut pause = Pause::default();
-    loop {
-        let accepted = tokio::select! {
-            () = stop.cancelled() => return,
-            accepted = source.accept() => accepted,
-        };
-        let (stream, caller) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) if concerns_one_connection(&error) => continue,
-            Err(error) => {
-                metrics.refused(Refused::System);
-                if pause.is_first() {
-                    warn!(listener = metrics.name(), error = %error, "cannot accept connections, trying again");
-                }
-                tokio::select! {
-                    () = stop.cancelled() => return,
-                    () = tokio::time::sleep(pause.next()) => continue,
-                }
-            }
-        };
-        pause = Pause::default();
+    let take = |(stream, caller): (Stream, Caller)| {
         if !admit(caller) {
             metrics.refused(Refused::Caller);
-            debug!(listener = metrics.name(), caller = %caller, "caller not admitted");
-            continue;
+            return debug!(listener = metrics.name(), caller = %caller, "caller not admitted");
         }
         match slots.take(caller) {
             Ok(slot) => hand(Arrival { stream, slot }),
@@ -79,6 +64,37 @@ pub(super) async fn accept(
                 metrics.refused(cause);
                 debug!(listener = metrics.name(), caller = %caller, cause = cause.name(), "connection refused");
             }
+        }
+    };
+    let mut pause = Pause::default();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = source.accept() => accepted,
+        };
+        match accepted {
+            Ok(accepted) => {
+                pause = Pause::default();
+                take(accepted);
+            }
+            Err(error) if concerns_one_connection(&error) => {}
+            Err(error) => {
+                metrics.refused(Refused::System);
+                if pause.is_first() {
+                    warn!(listener = metrics.name(), error = %error, "cannot accept connections, trying again");
+                }
+                tokio::select! {
+                    () = stop.cancelled() => break,
+                    () = tokio::time::sleep(pause.next()) => {}
+                }
+            }
+        }
+    }
+    for _ in 0..BACKLOG {
+        match source.queued() {
+            Ok(accepted) => take(accepted),
+            Err(error) if concerns_one_connection(&error) => {}
+            Err(_) => return,
         }
     }
 }
@@ -150,6 +166,26 @@ impl Source for Socket {
             }
         }
     }
+
+    fn queued(&self) -> io::Result<(Stream, Caller)> {
+        let from = |socket: SockRef<'_>| {
+            let (stream, peer) = socket.accept()?;
+            stream.set_nonblocking(true)?;
+            Ok::<_, io::Error>((stream, peer))
+        };
+        match self {
+            Socket::Tcp(listener) => {
+                let (stream, peer) = from(SockRef::from(listener))?;
+                let peer = peer.as_socket().ok_or(io::ErrorKind::ConnectionAborted)?;
+                let _ = stream.set_tcp_nodelay(true);
+                Ok((Stream::Tcp(stream.into()), Caller::Address(peer.ip().to_canonical())))
+            }
+            Socket::Unix { listener, .. } => {
+                let (stream, _) = from(SockRef::from(listener))?;
+                Ok((Stream::Unix(stream.into()), Caller::Unix))
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -161,8 +197,8 @@ mod tests {
     use crate::server::limits::Limits;
     use crate::telemetry::Telemetry;
 
-    /// Gives what is on the list, then nothing any more.
-    struct Script(Mutex<VecDeque<io::Result<Caller>>>);
+    /// Gives what is on the first list, then nothing any more until the end, when those on the second have waited.
+    struct Script(Mutex<VecDeque<io::Result<Caller>>>, Mutex<VecDeque<Caller>>);
 
     impl Source for Script {
         async fn accept(&self) -> io::Result<(Stream, Caller)> {
@@ -171,6 +207,13 @@ mod tests {
                 Some(Ok(caller)) => Ok((Stream::Unix(UnixStream::pair().expect("pair").0), caller)),
                 Some(Err(error)) => Err(error),
                 None => std::future::pending().await,
+            }
+        }
+
+        fn queued(&self) -> io::Result<(Stream, Caller)> {
+            match self.1.lock().expect("queue").pop_front() {
+                Some(caller) => Ok((Stream::Unix(UnixStream::pair().expect("pair").0), caller)),
+                None => Err(io::ErrorKind::WouldBlock.into()),
             }
         }
     }
@@ -183,6 +226,7 @@ mod tests {
         script.push_back(Err(io::ErrorKind::ConnectionAborted.into()));
         script.push_back(Ok(stranger));
         script.push_back(Ok(Caller::Unix));
+        let script = Script(Mutex::new(script), Mutex::new([Caller::Unix, stranger, Caller::Unix].into()));
         let telemetry = Telemetry::new().expect("telemetry");
         let metrics = telemetry.listener("grpc");
         let slots = Slots::new(&Limits::default(), metrics.clone());
@@ -190,7 +234,7 @@ mod tests {
         let stop = CancellationToken::new();
         let admit = move |caller| caller != stranger;
         let hand = move |arrival| served.send(arrival).expect("receiver");
-        let running = tokio::spawn(accept(Script(Mutex::new(script)), slots, metrics, admit, hand, stop.clone()));
+        let running = tokio::spawn(accept(script, slots, metrics, admit, hand, stop.clone()));
         let arrival = arrivals.recv().await.expect("the last one is served");
         let text = telemetry.gather(&[]);
         assert!(text.contains("postern_connections_refused_total{cause=\"system\",listener=\"grpc\"} 20"), "{text}");
@@ -200,5 +244,10 @@ mod tests {
         assert!(telemetry.gather(&[]).contains("postern_connections{listener=\"grpc\"} 0"));
         stop.cancel();
         running.await.expect("the loop ends when told to");
+        for _ in 0..2 {
+            assert!(arrivals.try_recv().is_ok(), "what waited at the end is served");
+        }
+        let text = telemetry.gather(&[]);
+        assert!(text.contains("postern_connections_refused_total{cause=\"caller\",listener=\"grpc\"} 2"), "{text}");
     }
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::PermissionsExt;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 
 use socket2::Domain;
 use socket2::Protocol;
+use socket2::SockAddr;
 use socket2::Socket;
 use socket2::Type;
 
@@ -30,12 +32,21 @@ pub(super) enum Listening {
     Unix(SocketFile, StdUnixListener),
 }
 
+/// May another process listen where we do?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// No: who comes second is told so.
+    Alone,
+    /// Yes, one of the same user that wants it as well (`SO_REUSEPORT`); it takes over the path of a unix socket.
+    Shared,
+}
+
 impl Bound {
     /// Bind. `setting` is the key the address stands under, for the error: `listen.grpc`.
-    pub fn bind(setting: &'static str, address: &ListenAddress) -> Result<Bound, BindError> {
+    pub fn bind(setting: &'static str, address: &ListenAddress, sharing: Sharing) -> Result<Bound, BindError> {
         let bound = match address {
-            ListenAddress::Tcp(address) => tcp(*address),
-            ListenAddress::Unix(path) => unix(path),
+            ListenAddress::Tcp(address) => tcp(*address, sharing),
+            ListenAddress::Unix(path) => unix(path, sharing),
         };
         bound.map_err(|source| BindError { setting, address: address.clone(), source })
     }
@@ -58,7 +69,9 @@ pub struct BindError {
 fn hint(source: &io::Error, setting: &str) -> String {
     match source.kind() {
         io::ErrorKind::AddrInUse => {
-            format!("; is another postern running? stop it, or set {setting} to another address")
+            format!(
+                "; is another postern running? stop it, set {setting} to another address, or start both with --take-over"
+            )
         }
         io::ErrorKind::AddrNotAvailable => format!("; this machine does not have that address, set {setting}"),
         io::ErrorKind::PermissionDenied => {
@@ -69,12 +82,15 @@ fn hint(source: &io::Error, setting: &str) -> String {
     }
 }
 
-fn tcp(address: SocketAddr) -> io::Result<Bound> {
-    // Longer than the largest burst a proxy opens at once, and than one peer can fill; the system caps it by itself.
-    const BACKLOG: i32 = 8192;
+/// Connections that wait to be accepted: longer than the largest burst a proxy opens at once, and than one peer can
+/// fill; the system caps it by itself.
+pub(super) const BACKLOG: i32 = 8192;
+
+fn tcp(address: SocketAddr, sharing: Sharing) -> io::Result<Bound> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // Without it, a restart has to wait for the connections of the last run to time out.
     socket.set_reuse_address(true)?;
+    socket.set_reuse_port(sharing == Sharing::Shared)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
@@ -83,19 +99,34 @@ fn tcp(address: SocketAddr) -> io::Result<Bound> {
     Ok(Bound { socket: Listening::Tcp(listener), address })
 }
 
-fn unix(path: &Path) -> io::Result<Bound> {
+/// The socket is made ready under another name, which nobody knows and nobody else may open, and then takes its place in
+/// one step: whoever connects, at whatever moment, finds its final mode, and somebody who listens.
+fn unix(path: &Path, sharing: Sharing) -> io::Result<Bound> {
     // Group members may connect: the proxy runs as another user. Others may not.
     const MODE: u32 = 0o660;
-    remove_stale(path)?;
-    let listener = StdUnixListener::bind(path)?;
-    let file = SocketFile::of(path)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(MODE))?;
-    listener.set_nonblocking(true)?;
-    Ok(Bound { socket: Listening::Unix(file, listener), address: ListenAddress::Unix(path.to_owned()) })
+    const NOBODY_ELSE: u32 = 0o600;
+    check_free(path, sharing)?;
+    let aside = path.with_file_name(format!(".{}", std::process::id()));
+    match fs::remove_file(&aside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // The file gets the mode that the socket has when it is bound.
+    let socket = fs::File::from(OwnedFd::from(socket));
+    socket.set_permissions(fs::Permissions::from_mode(NOBODY_ELSE))?;
+    let socket = Socket::from(OwnedFd::from(socket));
+    socket.bind(&SockAddr::unix(&aside)?)?;
+    let file = SocketFile::of(&aside)?;
+    fs::set_permissions(&aside, fs::Permissions::from_mode(MODE))?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    let file = file.move_to(path)?;
+    Ok(Bound { socket: Listening::Unix(file, socket.into()), address: ListenAddress::Unix(path.to_owned()) })
 }
 
-/// A socket file that nobody answers behind is what a killed process left. Anything else is not ours to remove.
-fn remove_stale(path: &Path) -> io::Result<()> {
+/// A socket file that nobody answers behind is what a killed process left. Anything else is not ours to replace.
+fn check_free(path: &Path, sharing: Sharing) -> io::Result<()> {
     let kind = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata.file_type(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -104,9 +135,12 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     if !kind.is_socket() {
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the path holds a file that is not a socket"));
     }
+    if sharing == Sharing::Shared {
+        return Ok(());
+    }
     match StdUnixStream::connect(path) {
         Ok(_) => Err(io::Error::from(io::ErrorKind::AddrInUse)),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
         Err(error) => Err(error),
     }
 }
@@ -128,6 +162,13 @@ struct Mark {
 impl SocketFile {
     fn of(path: &Path) -> io::Result<SocketFile> {
         Ok(SocketFile { path: path.to_owned(), mark: Mark::of(path)? })
+    }
+
+    /// Put it in the place of whatever is at `path`.
+    fn move_to(mut self, path: &Path) -> io::Result<SocketFile> {
+        fs::rename(&self.path, path)?;
+        path.clone_into(&mut self.path);
+        Ok(self)
     }
 }
 
@@ -157,7 +198,7 @@ mod tests {
     }
 
     fn failure(address: &ListenAddress) -> String {
-        match Bound::bind("listen.http", address) {
+        match Bound::bind("listen.http", address, Sharing::Alone) {
             Ok(_) => panic!("{address} was bound"),
             Err(error) => format!("{:#}", anyhow::Error::from(error)),
         }
@@ -166,17 +207,53 @@ mod tests {
     #[test]
     fn port_0_tells_the_real_port() {
         let any = "127.0.0.1:0".parse().expect("address");
-        let bound = Bound::bind("listen.http", &any).expect("bind");
+        let bound = Bound::bind("listen.http", &any, Sharing::Alone).expect("bind");
         assert!(matches!(bound.address(), ListenAddress::Tcp(address) if address.port() != 0));
+    }
+
+    fn at_any_port(sharing: Sharing) -> Bound {
+        Bound::bind("listen.http", &"127.0.0.1:0".parse().expect("address"), sharing).expect("bind")
+    }
+
+    #[test]
+    fn an_address_is_shared_by_those_who_both_want_it() {
+        let (alone, shared) = (at_any_port(Sharing::Alone), at_any_port(Sharing::Shared));
+        for (address, sharing, works) in [
+            (alone.address(), Sharing::Shared, false),
+            (shared.address(), Sharing::Alone, false),
+            (shared.address(), Sharing::Shared, true),
+        ] {
+            assert_eq!(Bound::bind("listen.http", address, sharing).is_ok(), works, "{address} {sharing:?}");
+        }
+    }
+
+    #[test]
+    fn the_path_of_a_socket_is_taken_over_by_who_may_share_it() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("grpc.sock");
+        let bind = || Bound::bind("listen.grpc", &at(&path), Sharing::Shared).expect("bind");
+        let first = bind();
+        let _waits_with_the_first = StdUnixStream::connect(&path).expect("connect");
+        let second = bind();
+        let _waits_with_the_second = StdUnixStream::connect(&path).expect("connect");
+        for bound in [&first, &second] {
+            let Listening::Unix(_, listener) = &bound.socket else { panic!("a unix socket") };
+            assert!(listener.accept().is_ok(), "one connection each");
+            assert!(listener.accept().is_err(), "one connection each");
+        }
+        drop(first);
+        assert!(path.exists(), "it is the second one's by now");
+        drop(second);
+        assert_eq!(fs::read_dir(folder.path()).expect("folder").count(), 0, "nothing is left");
     }
 
     #[test]
     fn an_address_in_use_says_so_and_what_to_do() {
-        let bound = Bound::bind("listen.http", &"127.0.0.1:0".parse().expect("address")).expect("bind");
+        let bound = at_any_port(Sharing::Alone);
         let message = failure(bound.address());
         let want = format!(
-            "cannot listen at `{}` (listen.http); is another postern running? stop it, or set listen.http to another \
-             address: ",
+            "cannot listen at `{}` (listen.http); is another postern running? stop it, set listen.http to another \
+             address, or start both with --take-over: ",
             bound.address()
         );
         // What follows are the system's own words.
@@ -188,7 +265,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join("grpc.sock");
         drop(StdUnixListener::bind(&path).expect("a socket nobody answers behind"));
-        let bound = Bound::bind("listen.grpc", &at(&path)).expect("replaces the stale socket");
+        let bound = Bound::bind("listen.grpc", &at(&path), Sharing::Alone).expect("replaces the stale socket");
         let mode = fs::metadata(&path).expect("socket").permissions().mode();
         assert_eq!(mode & 0o777, 0o660);
         assert!(failure(&at(&path)).contains("is another postern running?"));
@@ -215,7 +292,7 @@ mod tests {
     fn the_socket_of_a_successor_is_not_removed() {
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join("grpc.sock");
-        let bound = Bound::bind("listen.grpc", &at(&path)).expect("bind");
+        let bound = Bound::bind("listen.grpc", &at(&path), Sharing::Alone).expect("bind");
         fs::remove_file(&path).expect("the successor removes it");
         let _successor = StdUnixListener::bind(&path).expect("the successor binds");
         drop(bound);

@@ -2,7 +2,9 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::Instant;
 
 use hyper::service::service_fn;
@@ -50,6 +52,9 @@ enum Wire {
     /// A unix socket, which carries no TLS.
     Local,
 }
+
+/// Who has connected and said nothing for so long has opened the connection in advance.
+const LATELY: Duration = Duration::from_millis(500);
 
 /// Serves the connections of one thread.
 pub(super) struct Server<A> {
@@ -99,28 +104,40 @@ impl<A: Authorize> Server<A> {
     {
         let server = Arc::clone(self);
         tokio::spawn(async move {
-            let heard = tokio::select! {
-                (ready, heard) = heard(stream.readable()) => match ready {
-                    Ok(()) => heard,
-                    Err(error) => return log_unwatched(Err(error)),
-                },
-                () = server.draining.cancelled() => return,
-                () = tokio::time::sleep(server.lane.limits.idle) => return,
+            let heard = match server.first(heard(stream.readable())).await {
+                Some((Ok(()), heard)) => heard,
+                Some((Err(error), _)) => return log_unwatched(Err(error)),
+                None => return,
             };
             let Some(tls) = server.tls(protocol, wire) else {
                 return server.spawn(protocol, stream, Some(heard), slot, watcher);
             };
-            tokio::select! {
-                shaken = tls::shake_hands(tls, stream, server.lane.unfinished.place(), server.lane.limits.head) => match shaken {
-                    Ok(stream) => server.spawn(protocol, stream, None, slot, watcher),
-                    Err(error) => {
-                        slot.refused(Refused::Handshake);
-                        debug!(protocol = ?protocol, error = %error, "no TLS connection");
-                    }
+            match tls::shake_hands(tls, stream, server.lane.unfinished.place(), server.lane.limits.head).await {
+                // A drain would end it before its first request, which may be on its way.
+                Ok(mut stream) => match server.first(stream.readable()).await {
+                    Some(Ok(())) => server.spawn(protocol, stream, None, slot, watcher),
+                    Some(Err(error)) => debug!(error = %error, "connection ended early"),
+                    None => {}
                 },
-                () = server.draining.cancelled() => {}
+                Err(error) => {
+                    slot.refused(Refused::Handshake);
+                    debug!(protocol = ?protocol, error = %error, "no TLS connection");
+                }
             }
         });
+    }
+
+    /// The first word of a connection that came just now; `None` when it has been silent for too long. At the end of the
+    /// process, what has come in the last moment is heard none the less: its proxy sees no reason to doubt it.
+    async fn first<T>(&self, word: impl Future<Output = T>) -> Option<T> {
+        let lately = async {
+            tokio::join!(self.draining.cancelled(), tokio::time::sleep(LATELY));
+        };
+        tokio::select! {
+            word = word => Some(word),
+            () = lately => None,
+            () = tokio::time::sleep(self.lane.limits.idle) => None,
+        }
     }
 
     fn spawn<S>(&self, protocol: Protocol, stream: S, arrived: Option<Instant>, slot: Slot, watcher: Watcher)
@@ -145,9 +162,26 @@ impl<A: Authorize> Server<A> {
                     let (lane, arrived) = (Arc::clone(&lane), pace.arrived());
                     async move { Ok::<_, Infallible>(http::answer(&lane, request, arrived).await) }
                 });
-                let connection = watcher.watch(self.either.serve_connection(TokioIo::new(paced), service).into_owned());
+                let connection = self.either.serve_connection(TokioIo::new(paced), service).into_owned();
+                let draining = self.draining.clone();
                 tokio::spawn(async move {
-                    log_end(connection.await);
+                    if draining.is_cancelled() {
+                        let mut connection = pin!(connection);
+                        // Told to end before it knows what is spoken, it would end at once.
+                        let begun = tokio::select! {
+                            biased;
+                            end = connection.as_mut() => Some(end),
+                            () = std::future::ready(()) => None,
+                        };
+                        connection.as_mut().graceful_shutdown();
+                        log_end(match begun {
+                            Some(end) => end,
+                            None => connection.await,
+                        });
+                        drop(watcher);
+                    } else {
+                        log_end(watcher.watch(connection).await);
+                    }
                     drop(slot);
                 });
             }

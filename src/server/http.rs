@@ -62,8 +62,9 @@ pub(super) async fn answer<A: Authorize>(
             Err(cause) => (refuse(lane, dialect, &parts.method, Reason::Overloaded, cause.to_owned()), None),
         },
     };
-    // A proxy and we may not agree where such a request ends, so it is the last one on its connection.
-    if parts.version < Version::HTTP_2 && parts.headers.contains_key(TRANSFER_ENCODING) {
+    // A proxy and we may not agree where such a request ends, so it is the last one on its connection. And who is told so
+    // with an answer sends nothing into a connection that we close a little later.
+    if parts.version < Version::HTTP_2 && (parts.headers.contains_key(TRANSFER_ENCODING) || lane.is_leaving()) {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response.map(|body| Answer { body: Full::new(body), _underway: underway, _time: time })

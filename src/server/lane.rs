@@ -1,6 +1,7 @@
 //! What one thread needs to answer checks. Each thread has its own, so that no counter is shared on the path of a request.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -38,6 +39,8 @@ pub(super) struct Lane<A> {
     overload: Overload,
     /// Where its connections keep what is not whole yet: its share of the process's.
     pub(super) unfinished: Arc<Store>,
+    /// Set when the process is about to end: proxies had better open their next connection elsewhere.
+    leaving: Arc<AtomicBool>,
 }
 
 impl<A> Lane<A> {
@@ -47,6 +50,7 @@ impl<A> Lane<A> {
         health: HealthServer<HealthService>,
         limits: Limits,
         threads: usize,
+        leaving: Arc<AtomicBool>,
     ) -> Lane<A> {
         Lane {
             engine,
@@ -61,7 +65,13 @@ impl<A> Lane<A> {
             in_flight: Arc::default(),
             patience: Patience::default(),
             overload: Overload::default(),
+            leaving,
         }
+    }
+
+    /// Is the process about to end?
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
     }
 
     /// How many checks are under way, to be read at any time.

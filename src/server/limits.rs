@@ -33,7 +33,10 @@ pub struct Limits {
     /// HTTP/2 requests under way on one connection. A proxy with more opens another one (RFC 9113 §6.5.2 asks for 100
     /// at least); the fewer, the shorter a thread's round through its connections, and the sooner an answer leaves.
     pub streams: u32,
-    /// How long connections may take to finish at the end.
+    /// At the end: how long we accept and answer as before, after saying that we are going. Nought where nobody listens
+    /// to that; with a load balancer, longer than it takes to hear of it.
+    pub drain_delay: Duration,
+    /// After that: how long connections may take to finish.
     pub drain: Duration,
 }
 
@@ -51,6 +54,7 @@ impl Default for Limits {
             header_list: 128 * 1024,
             unfinished: 4 * 1024 * 1024,
             streams: 128,
+            drain_delay: Duration::ZERO,
             drain: Duration::from_secs(10),
         }
     }

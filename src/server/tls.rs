@@ -11,6 +11,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use rustls::ServerConfig;
+use tokio::io::AsyncBufReadExt;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
@@ -41,6 +42,13 @@ where
 
 /// An encrypted stream.
 pub(super) struct Encrypted<S>(TlsStream<Counted<S>>);
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Encrypted<S> {
+    /// Wait until there is something to read, or the end.
+    pub(super) async fn readable(&mut self) -> io::Result<()> {
+        self.0.fill_buf().await.map(drop)
+    }
+}
 
 /// Counts what was read and has led to nothing yet.
 struct Counted<S> {

@@ -41,7 +41,8 @@ pub(super) fn seconds(
     i64::try_from(read.as_secs()).unwrap_or(default)
 }
 
-fn parse(text: &str) -> Option<Duration> {
+/// A length of time as it is written, if it is one.
+pub fn parse(text: &str) -> Option<Duration> {
     let text = text.trim();
     let number = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
     let (_, milliseconds) = UNITS.into_iter().find(|(unit, _)| text.strip_prefix(number) == Some(unit))?;

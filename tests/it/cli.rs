@@ -152,6 +152,7 @@ fn wrong_arguments_are_explained() {
     prompt.run("wrong_ask_proxy", &["ask", "--url", "https://app.example.test/", "--proxy", "apache"]);
     prompt.run("wrong_ask_address", &["ask", "--url", "https://app.example.test/", "--to", "nowhere"]);
     prompt.run("wrong_serve_threads", &["serve", "--threads", "0"]);
+    prompt.run("wrong_serve_time", &["serve", "--drain-delay", "2h"]);
     prompt.run("wrong_completions_shell", &["completions", "tcsh"]);
     prompt.run("wrong_demo_port", &["demo", "--port", "8080"]);
     prompt.blessed.finish();

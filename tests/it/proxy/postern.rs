@@ -1,7 +1,7 @@
 //! The binary under test, as an operator starts it.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 use tempfile::TempDir;
 
@@ -27,6 +27,8 @@ pub(crate) struct Postern {
     pub(crate) admin: u16,
     process: Process,
     policy: PathBuf,
+    /// More arguments.
+    switches: &'static [&'static str],
     /// The port its keys are fetched from, when they are.
     keys: Option<u16>,
     _folder: TempDir,
@@ -40,15 +42,30 @@ impl Postern {
 
     /// The same under another policy, a file of this repository.
     pub(crate) fn start_under(policy: &str, tokens: &Tokens) -> Postern {
-        Postern::start_at(policy, tokens, |_| Grpc::Port(ports::free()))
+        Postern::start_at(policy, tokens, &[], |_| Grpc::Port(ports::free()))
     }
 
     /// The same with its gRPC listener on a unix socket.
     pub(crate) fn start_on_socket(tokens: &Tokens) -> Postern {
-        Postern::start_at(POLICY, tokens, |folder| Grpc::Socket(folder.join("grpc.sock")))
+        Postern::start_at(POLICY, tokens, &[], |folder| Grpc::Socket(folder.join("grpc.sock")))
     }
 
-    fn start_at(policy: &str, tokens: &Tokens, grpc: impl FnOnce(&Path) -> Grpc) -> Postern {
+    /// One that lets a successor listen beside it, and waits for a while before it ends.
+    pub(crate) fn start_to_be_replaced(tokens: &Tokens, grpc: impl FnOnce(&Path) -> Grpc) -> Postern {
+        Postern::start_at(POLICY, tokens, &["--take-over", "--drain-delay", "500ms"], grpc)
+    }
+
+    /// One with more arguments.
+    pub(crate) fn start_under_switches(tokens: &Tokens, switches: &'static [&'static str]) -> Postern {
+        Postern::start_at(POLICY, tokens, switches, |_| Grpc::Port(ports::free()))
+    }
+
+    fn start_at(
+        policy: &str,
+        tokens: &Tokens,
+        switches: &'static [&'static str],
+        grpc: impl FnOnce(&Path) -> Grpc,
+    ) -> Postern {
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a scratch folder");
         let (grpc, http, admin) = (grpc(folder.path()), ports::free(), ports::free());
         let for_envoy = match &grpc {
@@ -59,8 +76,8 @@ impl Postern {
         change(&policy, &Edit::new("127.0.0.1:9191", for_envoy));
         change(&policy, &Edit::new("127.0.0.1:9192", format!("127.0.0.1:{http}")));
         change(&policy, &Edit::new("127.0.0.1:9193", format!("127.0.0.1:{admin}")));
-        let process = serve(&policy);
-        let mut postern = Postern { grpc, http, admin, process, policy, keys: None, _folder: folder };
+        let process = serve(&policy, switches);
+        let mut postern = Postern { grpc, http, admin, process, policy, switches, keys: None, _folder: folder };
         postern.wait_until("/readyz");
         postern
     }
@@ -72,8 +89,21 @@ impl Postern {
 
     /// Start it again, where it was.
     pub(crate) fn restart(&mut self) {
-        self.process = serve(&self.policy);
+        self.process = serve(&self.policy, self.switches);
         self.wait_until("/readyz");
+    }
+
+    /// Start its successor beside it, and tell it to end.
+    pub(crate) fn replace(&mut self) {
+        let serving = |process: &Process| process.log().matches(r#""message":"serving""#).count();
+        let before = serving(&self.process);
+        let mut successor = serve(&self.policy, self.switches);
+        let log = &self.process;
+        successor.wait_until("serving", || serving(log) > before);
+        self.process.signal(Signal::Terminate);
+        let status = self.process.wait_for_end();
+        assert!(status.success(), "{status}\n{}", self.process.log());
+        self.process = successor;
     }
 
     /// End it, and start it again with keys that are to be fetched from this port. It will not become ready.
@@ -92,8 +122,13 @@ impl Postern {
                 ),
             );
         }
-        self.process = serve(&self.policy);
+        self.process = serve(&self.policy, self.switches);
         self.wait_until("/livez");
+    }
+
+    /// Wait until it has ended by itself.
+    pub(crate) fn wait_for_end(&mut self) -> ExitStatus {
+        self.process.wait_for_end()
     }
 
     /// Keep it from answering, or let it go on.
@@ -128,9 +163,9 @@ fn change(policy: &Path, Edit { find, replace }: &Edit) {
     std::fs::write(policy, text.replace(find, replace)).expect("a policy");
 }
 
-fn serve(policy: &Path) -> Process {
+fn serve(policy: &Path, switches: &[&str]) -> Process {
     let folder = policy.parent().expect("a folder");
     let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
-    command.args(["serve", "--config"]).arg(policy).current_dir(folder);
+    command.args(["serve", "--config"]).arg(policy).args(switches).current_dir(folder);
     Process::start("postern", &mut command, &folder.join("log"))
 }

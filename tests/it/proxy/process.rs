@@ -26,6 +26,7 @@ pub(crate) enum Signal {
     Stop,
     Continue,
     Hangup,
+    Terminate,
 }
 
 impl Process {
@@ -75,6 +76,7 @@ impl Process {
             Signal::Stop => "-STOP",
             Signal::Continue => "-CONT",
             Signal::Hangup => "-HUP",
+            Signal::Terminate => "-TERM",
         };
         let done = Command::new("kill").args([flag, &self.child.id().to_string()]).status();
         assert!(done.as_ref().is_ok_and(ExitStatus::success), "kill {flag} {}: {done:?}", self.name);
@@ -84,6 +86,18 @@ impl Process {
     pub(crate) fn kill(&mut self) {
         self.signal(Signal::Kill);
         self.child.wait().expect("a child to wait for");
+    }
+
+    /// Wait until it has ended by itself.
+    pub(crate) fn wait_for_end(&mut self) -> ExitStatus {
+        let deadline = Deadline::after(READY_WITHIN);
+        loop {
+            if let Some(status) = self.exited() {
+                return status;
+            }
+            assert!(!deadline.passed(), "{} does not end\n{}", self.name, self.log());
+            thread::sleep(POLL);
+        }
     }
 
     /// Its number.

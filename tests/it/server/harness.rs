@@ -34,6 +34,7 @@ use postern::model::response::Verdict;
 use postern::server::Server;
 use postern::server::Settings;
 use postern::server::authorize::Authorize;
+use postern::server::bind::Sharing;
 use postern::server::control::Control;
 use postern::server::limits::Limits;
 use postern::snapshot::tls::Tls;
@@ -205,7 +206,7 @@ impl Start {
             asked: watch::Sender::default(),
         });
         let telemetry = Arc::new(Telemetry::new().expect("telemetry"));
-        let server = Server::bind(&self.listen).expect("bind");
+        let server = Server::bind(&self.listen, Sharing::Alone).expect("bind");
         let listen = server.listen();
         let threads = NonZeroUsize::new(2).expect("two");
         let settings = Settings { threads, limits: self.limits, control: self.control };

@@ -96,6 +96,42 @@ async fn a_drain_ends_resting_connections_at_once() {
 }
 
 #[tokio::test]
+async fn a_drain_serves_whom_it_told_too_late() {
+    let server = Start::with(Engine::Allows).limits(|limits| limits.drain_delay = Duration::from_secs(1)).run();
+    let (http, admin) = (server.http(), server.admin());
+    let mut kept = TcpStream::connect(http).await.expect("connect");
+    kept.write_all(LIKE_CADDY.as_bytes()).await.expect("write");
+    assert!(!read_answer(&mut kept).await.contains("connection: close"), "not yet");
+    let before = instant();
+    let stopped = server.stop();
+    while !exchange(admin, b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.contains("shutting down") {}
+    for mut stream in [kept, TcpStream::connect(http).await.expect("still accepted")] {
+        stream.write_all(LIKE_CADDY.as_bytes()).await.expect("write");
+        let answer = read_answer(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("connection: close\r\n"), "{answer}");
+        assert!(is_closed(&mut stream).await);
+    }
+    stopped.await.expect("task").expect("run");
+    assert!(before.elapsed() >= Duration::from_secs(1), "{:?}", before.elapsed());
+}
+
+#[tokio::test]
+async fn a_drain_hears_who_came_in_the_last_moment() {
+    let server = Start::with(Engine::Allows).limits(|limits| limits.drain = Duration::from_secs(10)).run();
+    let mut streams = Vec::new();
+    for _ in 0..50 {
+        streams.push(TcpStream::connect(server.http()).await.expect("connect"));
+    }
+    let stopped = server.stop();
+    for stream in &mut streams {
+        stream.write_all(LIKE_CADDY.as_bytes()).await.expect("write");
+        let answer = read_answer(stream).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+    stopped.await.expect("task").expect("run");
+}
+
+#[tokio::test]
 async fn a_drain_lets_checks_finish() {
     let server = Start::with(Engine::NeverAnswers).limits(|limits| limits.longest = Duration::from_millis(400)).run();
     let address = server.grpc();
