@@ -27,6 +27,7 @@ mod lane;
 mod overload;
 mod paced;
 mod patience;
+mod peer;
 mod protocol;
 mod slot;
 mod store;
@@ -60,9 +61,13 @@ use crate::server::connection::Protocol;
 use crate::server::control::Control;
 use crate::server::lane::Lane;
 use crate::server::limits::Limits;
+use crate::server::peer::Peer;
 use crate::server::slot::Slots;
 use crate::server::threads::Threads;
 use crate::telemetry::Telemetry;
+
+/// The number of the user that may do everything.
+const ROOT: u32 = 0;
 
 /// How to serve.
 #[derive(Clone, Debug)]
@@ -140,8 +145,10 @@ impl Server {
             let metrics = telemetry.listener(name);
             let slots = Slots::new(&limits, metrics.clone());
             let dealer = crew.dealer(protocol);
-            let callers = Arc::clone(&engine);
-            let admit = move |caller| callers.callers().admit(caller);
+            let (callers, peers) = (Arc::clone(&engine), bound.peers());
+            let admit = move |caller, peer: Option<Peer>| {
+                callers.callers().admit(caller) && peer.zip(peers.as_ref()).is_none_or(|(peer, rule)| rule.admits(peer))
+            };
             let deal = move |arrival| dealer.deal(arrival);
             loops.spawn(accept(Socket::watch(bound)?, slots, metrics, admit, deal, stop.clone()));
         }
@@ -151,10 +158,18 @@ impl Server {
             let slots = Slots::new(&limits, metrics.clone());
             let (stopping, started) = (stopping.clone(), AtomicBool::new(false));
             let admin = Arc::new(Admin { engine, telemetry, stopping, control, listen, under_way, started });
-            // Open to whoever reaches its address: probes and scrapers are no callers. `admin` says who may do what.
+            // Open to whoever reaches its address: probes and scrapers are no callers. `admin` says who may do what. Over a
+            // unix socket, we and root always may; others may do everything if they are named, and otherwise only read.
+            let (ourselves, peers) = (Peer::ourselves()?, bound.peers());
+            let is_operator = move |peer: Peer| {
+                matches!(peer.user, user if user == ROOT || user == ourselves.user)
+                    || peers.as_ref().is_some_and(|rule| rule.admits(peer))
+            };
+            let (named, all) = (is_operator.clone(), bound.peers().is_none());
+            let admit = move |_, peer: Option<Peer>| all || peer.is_none_or(&named);
             let limits = limits.clone();
-            let serve = move |arrival| connection::serve_admin(&admin, arrival, &limits);
-            pages.spawn(accept(Socket::watch(bound)?, slots, metrics, |_| true, serve, CancellationToken::new()));
+            let serve = move |arrival| connection::serve_admin(&admin, arrival, &is_operator, &limits);
+            pages.spawn(accept(Socket::watch(bound)?, slots, metrics, admit, serve, CancellationToken::new()));
         }
 
         shutdown.await;

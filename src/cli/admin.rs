@@ -46,7 +46,9 @@ impl Instance {
         let exchange = async {
             match &self.admin {
                 ListenAddress::Tcp(address) => get(TcpStream::connect(address).await.with_context(nobody)?, path).await,
-                ListenAddress::Unix(socket) => get(UnixStream::connect(socket).await.with_context(nobody)?, path).await,
+                ListenAddress::Unix(socket) => {
+                    get(UnixStream::connect(&socket.path).await.with_context(nobody)?, path).await
+                }
             }
         };
         let timed = runtime.block_on(async { tokio::time::timeout(PATIENCE, exchange).await });

@@ -20,8 +20,65 @@ pub struct Listen {
 pub enum ListenAddress {
     /// Port 0 lets the system choose.
     Tcp(SocketAddr),
+    Unix(UnixSocket),
+}
+
+/// A unix socket: its place, and who may connect to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnixSocket {
     /// An absolute path.
-    Unix(PathBuf),
+    pub path: PathBuf,
+    /// The mode of its file: who may write to it may connect.
+    pub mode: u32,
+    /// The owner of its file. Default: the user we run as.
+    pub owner: Option<Account>,
+    /// The group of its file. Default: the group we run as.
+    pub group: Option<Account>,
+    /// Only processes of these may connect. Default: whoever may by the mode.
+    pub peers: Option<Peers>,
+}
+
+impl UnixSocket {
+    /// Group members may connect: the proxy runs as another user. Others may not.
+    pub const MODE: u32 = 0o660;
+
+    /// One with the default mode, for the user and the group we run as.
+    pub fn at(path: impl Into<PathBuf>) -> UnixSocket {
+        UnixSocket { path: path.into(), mode: UnixSocket::MODE, owner: None, group: None, peers: None }
+    }
+}
+
+/// A user or a group of the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Account {
+    Number(u32),
+    Name(String),
+}
+
+impl FromStr for Account {
+    type Err = NoAccount;
+
+    fn from_str(text: &str) -> Result<Account, NoAccount> {
+        if let Ok(number) = text.parse() {
+            return Ok(Account::Number(number));
+        }
+        let fits = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.' | '$');
+        match text.starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '_') && text.chars().all(fits) {
+            true => Ok(Account::Name(text.to_owned())),
+            false => Err(NoAccount),
+        }
+    }
+}
+
+/// A text that names no account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoAccount;
+
+/// Processes, by the user or the primary group they run as.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Peers {
+    pub users: Vec<Account>,
+    pub groups: Vec<Account>,
 }
 
 /// Why a text is no address to listen at; each says what to write.
@@ -53,7 +110,7 @@ impl FromStr for ListenAddress {
             if path.len() > MAX_PATH {
                 return Err(ListenAddressError::LongPath { path: path.to_owned(), length: path.len() });
             }
-            return Ok(ListenAddress::Unix(PathBuf::from(path)));
+            return Ok(ListenAddress::Unix(UnixSocket::at(path)));
         }
         if let Ok(address) = text.parse::<SocketAddr>() {
             return Ok(ListenAddress::Tcp(address));
@@ -77,7 +134,7 @@ impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ListenAddress::Tcp(address) => address.fmt(f),
-            ListenAddress::Unix(path) => write!(f, "unix:{}", path.display()),
+            ListenAddress::Unix(socket) => write!(f, "unix:{}", socket.path.display()),
         }
     }
 }
@@ -92,6 +149,23 @@ mod tests {
             assert_eq!(text.parse::<ListenAddress>().map(|address| address.to_string()).as_deref(), Ok(text));
         }
         assert_eq!("localhost:80".parse(), Ok(ListenAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], 80)))));
+    }
+
+    #[test]
+    fn accounts_are_names_or_numbers() {
+        for (text, want) in [
+            ("0", Ok(Account::Number(0))),
+            ("4294967294", Ok(Account::Number(u32::MAX - 1))),
+            ("www-data", Ok(Account::Name("www-data".to_owned()))),
+            ("_envoy", Ok(Account::Name("_envoy".to_owned()))),
+            ("", Err(NoAccount)),
+            ("-1", Err(NoAccount)),
+            ("4294967296", Err(NoAccount)),
+            ("two words", Err(NoAccount)),
+            ("a:b", Err(NoAccount)),
+        ] {
+            assert_eq!(text.parse::<Account>(), want, "{text}");
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::server::bind::BACKLOG;
 use crate::server::bind::Bound;
 use crate::server::bind::Listening;
 use crate::server::bind::SocketFile;
+use crate::server::peer::Peer;
 use crate::server::slot::Slot;
 use crate::server::slot::Slots;
 use crate::telemetry::metrics::ListenerMetrics;
@@ -32,7 +33,16 @@ pub(super) struct Arrival {
 /// A connection, free to be served by any thread.
 pub(super) enum Stream {
     Tcp(TcpStream),
-    Unix(UnixStream),
+    Unix(UnixStream, Peer),
+}
+
+impl Stream {
+    fn peer(&self) -> Option<Peer> {
+        match self {
+            Stream::Tcp(_) => None,
+            Stream::Unix(_, peer) => Some(*peer),
+        }
+    }
 }
 
 /// What connections come from; a trait so that a test can let it fail.
@@ -49,14 +59,15 @@ pub(super) async fn accept(
     source: impl Source,
     slots: Arc<Slots>,
     metrics: ListenerMetrics,
-    admit: impl Fn(Caller) -> bool,
+    admit: impl Fn(Caller, Option<Peer>) -> bool,
     hand: impl Fn(Arrival),
     stop: CancellationToken,
 ) {
     let take = |(stream, caller): (Stream, Caller)| {
-        if !admit(caller) {
+        let peer = stream.peer();
+        if !admit(caller, peer) {
             metrics.refused(Refused::Caller);
-            return debug!(listener = metrics.name(), caller = %caller, "caller not admitted");
+            return debug!(listener = metrics.name(), caller = %caller, peer = ?peer, "caller not admitted");
         }
         match slots.take(caller) {
             Ok(slot) => hand(Arrival { stream, slot }),
@@ -137,7 +148,7 @@ impl Default for Pause {
 /// A bound socket, watched by the runtime.
 pub(super) enum Socket {
     Tcp(TcpListener),
-    Unix { _file: SocketFile, listener: UnixListener },
+    Unix { _file: Option<SocketFile>, listener: UnixListener },
 }
 
 impl Socket {
@@ -162,7 +173,8 @@ impl Source for Socket {
             }
             Socket::Unix { listener, .. } => {
                 let (stream, _) = listener.accept().await?;
-                Ok((Stream::Unix(stream.into_std()?), Caller::Unix))
+                let peer = Peer::of(&stream).map_err(|_| io::ErrorKind::ConnectionAborted)?;
+                Ok((Stream::Unix(stream.into_std()?, peer), Caller::Unix))
             }
         }
     }
@@ -182,7 +194,9 @@ impl Source for Socket {
             }
             Socket::Unix { listener, .. } => {
                 let (stream, _) = from(SockRef::from(listener))?;
-                Ok((Stream::Unix(stream.into()), Caller::Unix))
+                let stream = tokio::net::UnixStream::from_std(stream.into())?;
+                let peer = Peer::of(&stream).map_err(|_| io::ErrorKind::ConnectionAborted)?;
+                Ok((Stream::Unix(stream.into_std()?, peer), Caller::Unix))
             }
         }
     }
@@ -197,6 +211,10 @@ mod tests {
     use crate::server::limits::Limits;
     use crate::telemetry::Telemetry;
 
+    fn unix() -> Stream {
+        Stream::Unix(UnixStream::pair().expect("pair").0, Peer { user: 1, group: 2 })
+    }
+
     /// Gives what is on the first list, then nothing any more until the end, when those on the second have waited.
     struct Script(Mutex<VecDeque<io::Result<Caller>>>, Mutex<VecDeque<Caller>>);
 
@@ -204,7 +222,7 @@ mod tests {
         async fn accept(&self) -> io::Result<(Stream, Caller)> {
             let next = self.0.lock().expect("script").pop_front();
             match next {
-                Some(Ok(caller)) => Ok((Stream::Unix(UnixStream::pair().expect("pair").0), caller)),
+                Some(Ok(caller)) => Ok((unix(), caller)),
                 Some(Err(error)) => Err(error),
                 None => std::future::pending().await,
             }
@@ -212,7 +230,7 @@ mod tests {
 
         fn queued(&self) -> io::Result<(Stream, Caller)> {
             match self.1.lock().expect("queue").pop_front() {
-                Some(caller) => Ok((Stream::Unix(UnixStream::pair().expect("pair").0), caller)),
+                Some(caller) => Ok((unix(), caller)),
                 None => Err(io::ErrorKind::WouldBlock.into()),
             }
         }
@@ -232,7 +250,7 @@ mod tests {
         let slots = Slots::new(&Limits::default(), metrics.clone());
         let (served, mut arrivals) = tokio::sync::mpsc::unbounded_channel();
         let stop = CancellationToken::new();
-        let admit = move |caller| caller != stranger;
+        let admit = move |caller, peer: Option<Peer>| caller != stranger && peer == Some(Peer { user: 1, group: 2 });
         let hand = move |arrival| served.send(arrival).expect("receiver");
         let running = tokio::spawn(accept(script, slots, metrics, admit, hand, stop.clone()));
         let arrival = arrivals.recv().await.expect("the last one is served");

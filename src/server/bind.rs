@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::chown;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::Path;
@@ -19,17 +20,21 @@ use socket2::Socket;
 use socket2::Type;
 
 use crate::model::listen::ListenAddress;
+use crate::model::listen::UnixSocket;
+use crate::server::peer;
+use crate::server::peer::PeerRule;
 
 /// A socket that is bound and listening; connections wait in its queue until it is served.
 pub struct Bound {
     pub(super) socket: Listening,
     address: ListenAddress,
+    peers: Option<PeerRule>,
 }
 
 pub(super) enum Listening {
     Tcp(std::net::TcpListener),
     /// The file first, so that it goes before its socket.
-    Unix(SocketFile, StdUnixListener),
+    Unix(Option<SocketFile>, StdUnixListener),
 }
 
 /// May another process listen where we do?
@@ -46,9 +51,14 @@ impl Bound {
     pub fn bind(setting: &'static str, address: &ListenAddress, sharing: Sharing) -> Result<Bound, BindError> {
         let bound = match address {
             ListenAddress::Tcp(address) => tcp(*address, sharing),
-            ListenAddress::Unix(path) => unix(path, sharing),
+            ListenAddress::Unix(socket) => unix(socket, sharing),
         };
         bound.map_err(|source| BindError { setting, address: address.clone(), source })
+    }
+
+    /// Who may connect, of those who may open it.
+    pub(super) fn peers(&self) -> Option<PeerRule> {
+        self.peers.clone()
     }
 
     /// The real address: with the port the system chose, when 0 was asked for.
@@ -96,15 +106,17 @@ fn tcp(address: SocketAddr, sharing: Sharing) -> io::Result<Bound> {
     socket.listen(BACKLOG)?;
     let listener = std::net::TcpListener::from(socket);
     let address = ListenAddress::Tcp(listener.local_addr()?);
-    Ok(Bound { socket: Listening::Tcp(listener), address })
+    Ok(Bound { socket: Listening::Tcp(listener), address, peers: None })
 }
 
 /// The socket is made ready under another name, which nobody knows and nobody else may open, and then takes its place in
 /// one step: whoever connects, at whatever moment, finds its final mode, and somebody who listens.
-fn unix(path: &Path, sharing: Sharing) -> io::Result<Bound> {
-    // Group members may connect: the proxy runs as another user. Others may not.
-    const MODE: u32 = 0o660;
+fn unix(wanted: &UnixSocket, sharing: Sharing) -> io::Result<Bound> {
     const NOBODY_ELSE: u32 = 0o600;
+    let path = &wanted.path;
+    let owner = wanted.owner.as_ref().map(peer::user).transpose()?;
+    let group = wanted.group.as_ref().map(peer::group).transpose()?;
+    let peers = wanted.peers.as_ref().map(PeerRule::resolve).transpose()?;
     check_free(path, sharing)?;
     let aside = path.with_file_name(format!(".{}", std::process::id()));
     match fs::remove_file(&aside) {
@@ -118,11 +130,18 @@ fn unix(path: &Path, sharing: Sharing) -> io::Result<Bound> {
     let socket = Socket::from(OwnedFd::from(socket));
     socket.bind(&SockAddr::unix(&aside)?)?;
     let file = SocketFile::of(&aside)?;
-    fs::set_permissions(&aside, fs::Permissions::from_mode(MODE))?;
+    if (owner, group) != (None, None) {
+        chown(&aside, owner, group).map_err(|error| {
+            let message = "the socket cannot be given to that `owner` or `group`: a group of ours, or root, is needed";
+            io::Error::new(error.kind(), message)
+        })?;
+    }
+    fs::set_permissions(&aside, fs::Permissions::from_mode(wanted.mode))?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     let file = file.move_to(path)?;
-    Ok(Bound { socket: Listening::Unix(file, socket.into()), address: ListenAddress::Unix(path.to_owned()) })
+    let address = ListenAddress::Unix(wanted.clone());
+    Ok(Bound { socket: Listening::Unix(Some(file), socket.into()), address, peers })
 }
 
 /// A socket file that nobody answers behind is what a killed process left. Anything else is not ours to replace.
@@ -192,9 +211,10 @@ impl Drop for SocketFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::listen::Account;
 
     fn at(path: &Path) -> ListenAddress {
-        ListenAddress::Unix(path.to_owned())
+        ListenAddress::Unix(UnixSocket::at(path))
     }
 
     fn failure(address: &ListenAddress) -> String {
@@ -271,6 +291,23 @@ mod tests {
         assert!(failure(&at(&path)).contains("is another postern running?"));
         drop(bound);
         assert!(!path.exists(), "removed at the end");
+    }
+
+    #[test]
+    fn a_socket_belongs_to_whom_it_is_given() {
+        let folder = tempfile::tempdir().expect("folder");
+        let ours = fs::metadata(folder.path()).expect("folder");
+        let wanted = |owner: Account| {
+            let path = folder.path().join("grpc.sock");
+            let group = Some(Account::Number(ours.gid()));
+            ListenAddress::Unix(UnixSocket { mode: 0o606, owner: Some(owner), group, ..UnixSocket::at(path) })
+        };
+        let address = wanted(Account::Number(ours.uid()));
+        let _bound = Bound::bind("listen.grpc", &address, Sharing::Alone).expect("bind");
+        let made = fs::metadata(folder.path().join("grpc.sock")).expect("socket");
+        assert_eq!((made.mode() & 0o777, made.uid(), made.gid()), (0o606, ours.uid(), ours.gid()));
+        let message = failure(&wanted(Account::Name("no-such-user".to_owned())));
+        assert!(message.ends_with("there is no user `no-such-user` in /etc/passwd: write the number"), "{message}");
     }
 
     #[test]

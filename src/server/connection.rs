@@ -30,6 +30,7 @@ use crate::server::http;
 use crate::server::lane::Lane;
 use crate::server::limits::Limits;
 use crate::server::paced::Paced;
+use crate::server::peer::Peer;
 use crate::server::protocol;
 use crate::server::slot::Slot;
 use crate::server::store::Store;
@@ -79,7 +80,7 @@ impl<A: Authorize> Server<A> {
             Stream::Tcp(stream) => {
                 TcpStream::from_std(stream).map(|io| self.await_octets(protocol, io, Wire::Open, slot, watcher))
             }
-            Stream::Unix(stream) => {
+            Stream::Unix(stream, _) => {
                 UnixStream::from_std(stream).map(|io| self.await_octets(protocol, io, Wire::Local, slot, watcher))
             }
         };
@@ -207,11 +208,19 @@ impl Watched for UnixStream {
 }
 
 /// Serve one connection to the admin pages.
-pub(super) fn serve_admin<A: Authorize>(admin: &Arc<Admin<A>>, arrival: Arrival, limits: &Limits) {
+pub(super) fn serve_admin<A: Authorize>(
+    admin: &Arc<Admin<A>>,
+    arrival: Arrival,
+    is_operator: &dyn Fn(Peer) -> bool,
+    limits: &Limits,
+) {
     let Arrival { stream, slot } = arrival;
     let served = match stream {
         Stream::Tcp(stream) => TcpStream::from_std(stream).map(|io| spawn_admin(admin, Via::Tcp, io, slot, limits)),
-        Stream::Unix(stream) => UnixStream::from_std(stream).map(|io| spawn_admin(admin, Via::Unix, io, slot, limits)),
+        Stream::Unix(stream, peer) => {
+            let via = if is_operator(peer) { Via::Operator } else { Via::Unix };
+            UnixStream::from_std(stream).map(|io| spawn_admin(admin, via, io, slot, limits))
+        }
     };
     log_unwatched(served);
 }

@@ -1,5 +1,7 @@
 //! Where we listen, who may ask, and which address is the client's.
 
+mod unix;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -22,13 +24,16 @@ use crate::snapshot::network::NetworkNames;
 
 /// Build `listen`.
 pub(super) fn listen(written: &tree::Listen, problems: &mut Problems) -> Listen {
-    let mut address = |written: &Option<At<String>>, default: u16| {
+    let mut address = |written: &Option<At<tree::ListenAt>>, default: u16| {
         let fallback = ListenAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], default)));
         let Some(written) = written else { return fallback };
-        written.parse().unwrap_or_else(|error: ListenAddressError| {
-            problems.push(Problem::error(written.place.clone(), "", error.to_string()));
-            fallback
-        })
+        let address = match &written.value {
+            tree::ListenAt::Address(text) => text.parse().map_err(|error: ListenAddressError| {
+                problems.push(Problem::error(written.place.clone(), "", error.to_string()));
+            }),
+            tree::ListenAt::Unix(written) => unix::socket(written, problems).map(ListenAddress::Unix).ok_or(()),
+        };
+        address.unwrap_or(fallback)
     };
     Listen {
         grpc: Some(address(&written.grpc, 9191)),

@@ -30,8 +30,8 @@ pub async fn ask(dialect: Dialect, address: &ListenAddress, client: &ClientReque
                 let stream = tokio::net::TcpStream::connect(tcp).await.with_context(nobody)?;
                 exchange(dialect, stream, client).await
             }
-            ListenAddress::Unix(path) => {
-                let stream = tokio::net::UnixStream::connect(path).await.with_context(nobody)?;
+            ListenAddress::Unix(socket) => {
+                let stream = tokio::net::UnixStream::connect(&socket.path).await.with_context(nobody)?;
                 exchange(dialect, stream, client).await
             }
         }

@@ -7,22 +7,66 @@ use crate::config::at::At;
 use crate::config::at::OneOrMany;
 use crate::config::tree::SecretRef;
 
-/// Listening addresses: `host:port`, or `unix:/path/to.sock`.
+/// Listening addresses: `host:port`, `unix:/path/to.sock`, or a mapping with who may open the socket.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Listen {
     /// Envoy's gRPC `ext_authz`. Default: `127.0.0.1:9191`.
     #[serde(default)]
-    pub grpc: Option<At<String>>,
+    pub grpc: Option<At<ListenAt>>,
     /// HTTP forward-auth for Caddy, nginx, Traefik, HAProxy and Envoy's HTTP service. Default: `127.0.0.1:9192`.
     #[serde(default)]
-    pub http: Option<At<String>>,
+    pub http: Option<At<ListenAt>>,
     /// Health and metrics. Default: `127.0.0.1:9193`.
     #[serde(default)]
-    pub admin: Option<At<String>>,
+    pub admin: Option<At<ListenAt>>,
     /// Speak TLS with the proxies, and ask for their certificates.
     #[serde(default)]
     pub tls: Option<At<ListenTls>>,
+}
+
+/// A place to listen at.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "$shape")]
+#[schemars(rename = "ListenAt", untagged)]
+pub enum ListenAt {
+    /// `127.0.0.1:9191`, `localhost:9191` or `unix:/run/postern/grpc.sock`.
+    #[serde(rename = "text")]
+    Address(String),
+    #[serde(rename = "map")]
+    Unix(Box<ListenUnix>),
+}
+
+/// A unix socket, and who may connect to it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListenUnix {
+    /// Its path: `/run/postern/grpc.sock`.
+    pub unix: At<String>,
+    /// The mode of its file in octal. Default: `0660`.
+    #[serde(default)]
+    pub mode: Option<At<String>>,
+    /// The user it belongs to, as a name or a number. Default: the one we run as. Another one needs root.
+    #[serde(default)]
+    pub owner: Option<At<String>>,
+    /// The group it belongs to. Default: the one we run as. Another one must be one of ours, or needs root.
+    #[serde(default)]
+    pub group: Option<At<String>>,
+    /// Only processes of these users and groups may connect. Default: whoever may by the mode.
+    #[serde(default)]
+    pub peers: Option<At<ListenPeers>>,
+}
+
+/// Processes on this machine, by what they run as when they connect; one of the two is enough.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListenPeers {
+    /// Names or numbers.
+    #[serde(default)]
+    pub users: Option<At<OneOrMany<At<String>>>>,
+    /// Names or numbers of primary groups; others that a process is in are not seen.
+    #[serde(default)]
+    pub groups: Option<At<OneOrMany<At<String>>>>,
 }
 
 /// TLS on the listeners that proxies ask. Certificate, key, authorities and names are read again on reload, and hold for

@@ -1,8 +1,12 @@
 //! Who gets in, how many, and how it all ends (D2, D3, D7).
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
+use postern::model::listen::Account;
 use postern::model::listen::ListenAddress;
+use postern::model::listen::Peers;
+use postern::model::listen::UnixSocket;
 use postern::telemetry::clock::instant;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
@@ -62,7 +66,7 @@ async fn a_unix_socket_works_and_its_file_goes_at_the_end() {
     let path = folder.path().join("http.sock");
     let start = |unix| {
         let mut start = Start::with(Engine::Allows).callers(&[], unix);
-        start.listen.http = Some(ListenAddress::Unix(path.clone()));
+        start.listen.http = Some(ListenAddress::Unix(UnixSocket::at(&path)));
         start.run()
     };
     let server = start(true);
@@ -77,6 +81,36 @@ async fn a_unix_socket_works_and_its_file_goes_at_the_end() {
     let mut buffer = [0; 1];
     assert_eq!(stream.read(&mut buffer).await.ok(), Some(0), "unix is no caller here");
     server.metric(r#"postern_connections_refused_total{cause="caller",listener="http"} 1"#).await;
+}
+
+#[tokio::test]
+async fn only_those_processes_are_heard_that_may_be_peers() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("http.sock");
+    let ourselves = UnixStream::pair().expect("a pair").0.peer_cred().expect("credentials");
+    let (user, group) = (Account::Number(ourselves.uid()), Account::Number(ourselves.gid()));
+    let other = Account::Number(ourselves.uid() + 1);
+    for (users, groups, heard) in
+        [(vec![other.clone(), user], vec![], true), (vec![], vec![group], true), (vec![other], vec![], false)]
+    {
+        let peers = Peers { users, groups };
+        let mut start = Start::with(Engine::Allows).callers(&[], true);
+        let socket = UnixSocket { mode: 0o600, peers: Some(peers.clone()), ..UnixSocket::at(&path) };
+        start.listen.http = Some(ListenAddress::Unix(socket));
+        let server = start.run();
+        assert_eq!(path.metadata().expect("a socket").permissions().mode() & 0o777, 0o600);
+        let mut stream = UnixStream::connect(&path).await.expect("connect");
+        let _ = stream.write_all(LIKE_CADDY.as_bytes()).await;
+        let mut first = [0; 12];
+        let answered = stream.read_exact(&mut first).await.is_ok_and(|_| &first == b"HTTP/1.1 200");
+        assert_eq!(answered, heard, "{peers:?}");
+        let refused = u8::from(!heard);
+        server
+            .metric(&format!(r#"postern_connections_refused_total{{cause="caller",listener="http"}} {refused}"#))
+            .await;
+        drop(stream);
+        server.stop().await.expect("task").expect("run");
+    }
 }
 
 #[tokio::test]
