@@ -9,6 +9,7 @@
 pub mod authorize;
 pub mod bind;
 pub mod control;
+pub mod inherited;
 pub mod limits;
 pub mod reload;
 pub mod watch;
@@ -41,6 +42,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
+use socket2::Socket;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
@@ -50,7 +52,6 @@ use tonic_health::server::HealthService;
 
 use crate::model::listen::Listen;
 use crate::model::listen::ListenAddress;
-use crate::server::accept::Socket;
 use crate::server::accept::accept;
 use crate::server::admin::Admin;
 use crate::server::authorize::Authorize;
@@ -59,6 +60,7 @@ use crate::server::bind::Bound;
 use crate::server::bind::Sharing;
 use crate::server::connection::Protocol;
 use crate::server::control::Control;
+use crate::server::inherited::Inherited;
 use crate::server::lane::Lane;
 use crate::server::limits::Limits;
 use crate::server::peer::Peer;
@@ -96,14 +98,18 @@ pub struct Server {
 
 impl Server {
     /// Bind every listener, or say which one cannot be and what to do.
-    pub fn bind(listen: &Listen, sharing: Sharing) -> Result<Server, BindError> {
-        let bind = |setting, address: &Option<ListenAddress>| {
-            address.as_ref().map(|address| Bound::bind(setting, address, sharing)).transpose()
+    ///
+    /// What was inherited takes the place of what `listen` says.
+    pub fn bind(listen: &Listen, sharing: Sharing, inherited: Inherited) -> Result<Server, BindError> {
+        let bind = |setting, address: &Option<ListenAddress>, inherited: Option<Socket>| match (address, inherited) {
+            (Some(address), Some(socket)) => Bound::adopt(setting, socket, address).map(Some),
+            (Some(address), None) => Bound::bind(setting, address, sharing).map(Some),
+            (None, _) => Ok(None),
         };
         Ok(Server {
-            grpc: bind("listen.grpc", &listen.grpc)?,
-            http: bind("listen.http", &listen.http)?,
-            admin: bind("listen.admin", &listen.admin)?,
+            grpc: bind("listen.grpc", &listen.grpc, inherited.grpc)?,
+            http: bind("listen.http", &listen.http, inherited.http)?,
+            admin: bind("listen.admin", &listen.admin, inherited.admin)?,
         })
     }
 
@@ -150,7 +156,7 @@ impl Server {
                 callers.callers().admit(caller) && peer.zip(peers.as_ref()).is_none_or(|(peer, rule)| rule.admits(peer))
             };
             let deal = move |arrival| dealer.deal(arrival);
-            loops.spawn(accept(Socket::watch(bound)?, slots, metrics, admit, deal, stop.clone()));
+            loops.spawn(accept(accept::Socket::watch(bound)?, slots, metrics, admit, deal, stop.clone()));
         }
         let mut pages = JoinSet::new();
         if let Some(bound) = self.admin {
@@ -169,7 +175,7 @@ impl Server {
             let admit = move |_, peer: Option<Peer>| all || peer.is_none_or(&named);
             let limits = limits.clone();
             let serve = move |arrival| connection::serve_admin(&admin, arrival, &is_operator, &limits);
-            pages.spawn(accept(Socket::watch(bound)?, slots, metrics, admit, serve, CancellationToken::new()));
+            pages.spawn(accept(accept::Socket::watch(bound)?, slots, metrics, admit, serve, CancellationToken::new()));
         }
 
         shutdown.await;

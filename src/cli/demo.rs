@@ -27,6 +27,7 @@ use crate::model::listen::ListenAddress;
 use crate::server::Server;
 use crate::server::Settings;
 use crate::server::bind::Sharing;
+use crate::server::inherited::Inherited;
 use crate::telemetry::Telemetry;
 use crate::telemetry::clock;
 
@@ -139,11 +140,11 @@ impl Running {
         let engine = Engine::new(Arc::new(policy.snapshot), Arc::clone(&telemetry));
         let configured = engine.snapshot().listen.clone();
         // Another postern may run already: then any free port will do.
-        let server = match Server::bind(&configured, Sharing::Alone) {
+        let server = match Server::bind(&configured, Sharing::Alone, Inherited::default()) {
             Ok(server) => server,
             Err(_) => {
                 let any = || Some(ListenAddress::Tcp(([127, 0, 0, 1], 0).into()));
-                Server::bind(&Listen { grpc: any(), http: any(), admin: any() }, Sharing::Alone)?
+                Server::bind(&Listen { grpc: any(), http: any(), admin: any() }, Sharing::Alone, Inherited::default())?
             }
         };
         let listen = server.listen();

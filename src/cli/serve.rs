@@ -1,6 +1,7 @@
 //! `postern serve`: from a configuration to a running server, and to its orderly end.
 
 mod files;
+mod service;
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -24,15 +25,18 @@ use crate::cli::print;
 use crate::cli::serve::files::PolicyFiles;
 use crate::config::load::Machine;
 use crate::config::load::Recorder;
+use crate::config::load::World;
 use crate::engine::Engine;
 use crate::model::listen::Listen;
 use crate::model::listen::ListenAddress;
 use crate::model::problem::Problems;
+use crate::model::reload::ReloadResult;
 use crate::server::Server;
 use crate::server::Settings;
 use crate::server::authorize::Authorize;
 use crate::server::bind::Sharing;
 use crate::server::control::Control;
+use crate::server::inherited::Inherited;
 use crate::server::limits::Limits;
 use crate::server::reload::Reload;
 use crate::server::reload::ReloadDesk;
@@ -105,6 +109,8 @@ impl Serve {
             LogFormat::Json => log::LogFormat::Json,
             LogFormat::Pretty => log::LogFormat::Pretty,
         };
+        let names = Machine.env("LISTEN_FDNAMES").unwrap_or_default();
+        let inherited = Inherited::take(&names.to_string_lossy())?;
         let log_level = log::start(format, &self.log_level, print::may_colour())?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(MAIN_THREADS)
@@ -130,13 +136,20 @@ impl Serve {
             let hangups = tokio::spawn(async move {
                 while hangups.recv().await.is_some() {
                     info!(signal = "SIGHUP", "reloading");
+                    service::reloading();
                     audit.as_ref().inspect(|audit| audit.reopen());
-                    if let Err(busy) = reloads.ask().await {
+                    let result = reloads.ask().await;
+                    if let Err(busy) = &result {
                         warn!(error = %busy, "not reloaded");
                     }
+                    service::ready(match result {
+                        Ok(ReloadResult::Accepted | ReloadResult::Unchanged) => "serving",
+                        Ok(ReloadResult::Refused) | Err(_) => "serving; the last reload failed",
+                    });
                 }
             });
-            let _stop_with_us = [desk, hangups].map(tokio_util::task::AbortOnDropHandle::new);
+            let watchdog = tokio::spawn(service::watchdog());
+            let _stop_with_us = [desk, hangups, watchdog].map(tokio_util::task::AbortOnDropHandle::new);
             let listen = &mut prepared.listen;
             listen.grpc = self.listen_grpc.or(listen.grpc.take());
             listen.http = self.listen_http.or(listen.http.take());
@@ -144,7 +157,8 @@ impl Serve {
             let limits = Limits { drain_delay: self.drain_delay, drain: self.drain_within, ..Limits::default() };
             let threads = self.threads.unwrap_or(Settings::default().threads);
             let sharing = if self.take_over { Sharing::Shared } else { Sharing::Alone };
-            serve(prepared, Settings { threads, limits, control }, sharing).await.map(|()| 0)
+            let server = Server::bind(&prepared.listen, sharing, inherited)?;
+            serve(prepared, Settings { threads, limits, control }, server).await.map(|()| 0)
         });
         // A lookup that hangs in the system must not keep the process.
         runtime.shutdown_background();
@@ -204,10 +218,9 @@ const READER_WITHIN: Duration = Duration::from_secs(3);
 const AUDIT_WITHIN: Duration = Duration::from_secs(5);
 
 /// Serve until SIGTERM or SIGINT. A second one ends the process at once.
-async fn serve<A: Authorize>(prepared: Prepared<A>, settings: Settings, sharing: Sharing) -> anyhow::Result<()> {
-    let Prepared { engine, telemetry, audit, listen, policy, insecure } = prepared;
+async fn serve<A: Authorize>(prepared: Prepared<A>, settings: Settings, server: Server) -> anyhow::Result<()> {
+    let Prepared { engine, telemetry, audit, policy, insecure, .. } = prepared;
     let mut signals = Signals::listen().context("cannot listen for signals")?;
-    let server = Server::bind(&listen, sharing)?;
     for switch in &insecure {
         warn!(switch = %switch, "an insecure_ switch is on");
     }
@@ -222,9 +235,11 @@ async fn serve<A: Authorize>(prepared: Prepared<A>, settings: Settings, sharing:
         threads = settings.threads.get(),
         "serving"
     );
+    service::ready("serving");
     let (delay, drain) = (settings.limits.drain_delay, settings.limits.drain);
     let shutdown = async move {
         let name = signals.next().await;
+        service::stopping();
         info!(signal = name, drain.delay = ?delay, drain.within = ?drain, "shutting down");
         tokio::spawn(async move {
             let name = signals.next().await;

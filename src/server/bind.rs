@@ -53,7 +53,12 @@ impl Bound {
             ListenAddress::Tcp(address) => tcp(*address, sharing),
             ListenAddress::Unix(socket) => unix(socket, sharing),
         };
-        bound.map_err(|source| BindError { setting, address: address.clone(), source })
+        bound.map_err(|source| BindError { setting, address: address.to_string(), source })
+    }
+
+    /// Take a socket that somebody else has bound. Of `wanted` only holds who may connect.
+    pub(super) fn adopt(setting: &'static str, socket: Socket, wanted: &ListenAddress) -> Result<Bound, BindError> {
+        adopt(socket, wanted).map_err(|source| BindError { setting, address: wanted.to_string(), source })
     }
 
     /// Who may connect, of those who may open it.
@@ -72,7 +77,7 @@ impl Bound {
 #[error("cannot listen at `{address}` ({setting}){}", hint(.source, .setting))]
 pub struct BindError {
     setting: &'static str,
-    address: ListenAddress,
+    address: String,
     source: io::Error,
 }
 
@@ -95,6 +100,24 @@ fn hint(source: &io::Error, setting: &str) -> String {
 /// Connections that wait to be accepted: longer than the largest burst a proxy opens at once, and than one peer can
 /// fill; the system caps it by itself.
 pub(super) const BACKLOG: i32 = 8192;
+
+fn adopt(socket: Socket, wanted: &ListenAddress) -> io::Result<Bound> {
+    socket.set_nonblocking(true)?;
+    let local = socket.local_addr()?;
+    if let Some(address) = local.as_socket() {
+        let address = ListenAddress::Tcp(address);
+        return Ok(Bound { socket: Listening::Tcp(socket.into()), address, peers: None });
+    }
+    let wanted = match wanted {
+        ListenAddress::Unix(wanted) => wanted.clone(),
+        ListenAddress::Tcp(_) => UnixSocket::at(PathBuf::new()),
+    };
+    let peers = wanted.peers.as_ref().map(PeerRule::resolve).transpose()?;
+    let path = local.as_pathname().map(Path::to_owned).unwrap_or_default();
+    let address = ListenAddress::Unix(UnixSocket { path, ..wanted });
+    // Its file is the business of whoever made it.
+    Ok(Bound { socket: Listening::Unix(None, socket.into()), address, peers })
+}
 
 fn tcp(address: SocketAddr, sharing: Sharing) -> io::Result<Bound> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;

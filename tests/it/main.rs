@@ -41,4 +41,6 @@ mod rows;
 #[cfg(test)]
 mod server;
 #[cfg(test)]
+mod service;
+#[cfg(test)]
 mod token;

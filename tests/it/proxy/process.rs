@@ -32,9 +32,14 @@ pub(crate) enum Signal {
 impl Process {
     /// Start it with both outputs in `log`.
     pub(crate) fn start(name: &str, command: &mut Command, log: &Path) -> Process {
+        Process::start_with_input(name, command, log, Stdio::null())
+    }
+
+    /// The same with something to read.
+    pub(crate) fn start_with_input(name: &str, command: &mut Command, log: &Path, input: Stdio) -> Process {
         let out = File::options().create(true).append(true).open(log).expect("a log file");
         let child = command
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(out.try_clone().expect("a second handle"))
             .stderr(out)
             .spawn()

@@ -36,6 +36,7 @@ use postern::server::Settings;
 use postern::server::authorize::Authorize;
 use postern::server::bind::Sharing;
 use postern::server::control::Control;
+use postern::server::inherited::Inherited;
 use postern::server::limits::Limits;
 use postern::snapshot::tls::Tls;
 use postern::telemetry::Telemetry;
@@ -206,7 +207,7 @@ impl Start {
             asked: watch::Sender::default(),
         });
         let telemetry = Arc::new(Telemetry::new().expect("telemetry"));
-        let server = Server::bind(&self.listen, Sharing::Alone).expect("bind");
+        let server = Server::bind(&self.listen, Sharing::Alone, Inherited::default()).expect("bind");
         let listen = server.listen();
         let threads = NonZeroUsize::new(2).expect("two");
         let settings = Settings { threads, limits: self.limits, control: self.control };
