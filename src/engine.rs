@@ -139,7 +139,8 @@ impl Engine {
 
     /// The trace that a request is part of, where somebody is told of it.
     fn trace(&self, headers: &Headers<'_>) -> Option<TraceContext> {
-        self.audit.as_ref().and_then(|_| TraceContext::of(headers))
+        let told = self.audit.is_some() || self.telemetry.names_traces();
+        told.then(|| TraceContext::of(headers)).flatten()
     }
 
     fn refused(

@@ -13,6 +13,7 @@
 //! | [`assertion`] | signed statements of who the caller is, for applications |
 //! | [`telemetry`] | one record a decision, seen as counters and a log line; the clock |
 //! | [`audit`] | one record a decision, kept as a chained line of JSON; who writes, signs and verifies it |
+//! | [`export`] | telling a collector: spans and metrics by OTLP, on a thread of its own |
 //! | [`config`] | the policy file as written; the only reader of files and environment |
 //! | [`snapshot`] | configuration to everything built, or all problems at once |
 //! | [`engine`] | the corridor from a decoded check to its answer |
@@ -26,6 +27,7 @@ pub mod cli;
 pub mod config;
 pub mod dialect;
 pub mod engine;
+pub mod export;
 pub mod model;
 pub mod outbound;
 pub mod policy;

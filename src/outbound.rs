@@ -2,6 +2,7 @@
 //! redirect is followed, no proxy is taken from the environment, and no private address is dialled by surprise.
 
 mod reach;
+pub mod upload;
 
 use std::time::Duration;
 

@@ -12,6 +12,7 @@ pub mod control;
 pub mod inherited;
 pub mod limits;
 pub mod reload;
+pub mod scrape;
 pub mod watch;
 
 mod accept;
@@ -163,6 +164,7 @@ impl Server {
             let metrics = telemetry.listener("admin");
             let slots = Slots::new(&limits, metrics.clone());
             let (stopping, started) = (stopping.clone(), AtomicBool::new(false));
+            let telemetry = Arc::clone(&telemetry);
             let admin = Arc::new(Admin { engine, telemetry, stopping, control, listen, under_way, started });
             // Open to whoever reaches its address: probes and scrapers are no callers. `admin` says who may do what. Over a
             // unix socket, we and root always may; others may do everything if they are named, and otherwise only read.
@@ -180,6 +182,7 @@ impl Server {
 
         shutdown.await;
         stopping.cancel();
+        telemetry.metrics().stopping();
         leaving.store(true, Ordering::Relaxed);
         health.leave().await;
         tokio::time::sleep(limits.drain_delay).await;

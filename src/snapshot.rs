@@ -15,6 +15,7 @@ mod network;
 mod overlap;
 mod revocation;
 mod role;
+mod telemetry;
 pub mod tls;
 
 use std::path::PathBuf;
@@ -44,6 +45,7 @@ use crate::config::load::World;
 use crate::config::nearest;
 use crate::config::report::Report;
 use crate::config::tree;
+use crate::export::settings::OtlpSettings;
 use crate::model::admin::AdminRules;
 use crate::model::caller::Callers;
 use crate::model::header::HeaderText;
@@ -94,6 +96,8 @@ pub struct Snapshot {
     pub state_dir: Option<PathBuf>,
     /// How the log of decisions is kept.
     pub audit: Option<AuditSettings>,
+    /// How a collector is told.
+    pub otlp: Option<OtlpSettings>,
     /// Who asks providers about opaque tokens; the calls are made in the background.
     pub introspectors: Vec<Arc<Introspector>>,
     pub listen: Listen,
@@ -294,6 +298,7 @@ struct Parts {
     tls: Tls,
     state_dir: Option<PathBuf>,
     audit: Option<AuditSettings>,
+    otlp: Option<OtlpSettings>,
 }
 
 fn parts(config: &tree::Config, surroundings: &Surroundings<'_>, problems: &mut Problems) -> Parts {
@@ -315,7 +320,22 @@ fn parts(config: &tree::Config, surroundings: &Surroundings<'_>, problems: &mut 
     let state_dir = state_dir(config, problems);
     let revocations = revocation::revocations(config.revocation.as_ref(), &names.identities, surroundings, problems);
     let audit = audit::audit(config.audit.as_ref(), surroundings, problems);
-    Parts { names, blocks, headers, assertions, revocations, address, callers, admin, listen, tls, state_dir, audit }
+    let otlp = telemetry::otlp(config.telemetry.as_ref(), surroundings, problems);
+    Parts {
+        names,
+        blocks,
+        headers,
+        assertions,
+        revocations,
+        address,
+        callers,
+        admin,
+        listen,
+        tls,
+        state_dir,
+        audit,
+        otlp,
+    }
 }
 
 impl Parts {
@@ -333,6 +353,7 @@ impl Parts {
             tls,
             state_dir,
             audit,
+            otlp,
         } = self;
         let mode = match config.spoof_guard.as_deref().copied().unwrap_or_default() {
             tree::SpoofGuard::Refuse => SpoofMode::Refuse,
@@ -353,6 +374,7 @@ impl Parts {
             assertions,
             state_dir,
             audit,
+            otlp,
             introspectors: names.identities.introspectors(),
             listen,
             tls,

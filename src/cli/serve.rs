@@ -23,10 +23,12 @@ use crate::audit::Audit;
 use crate::cli::load::LoadedPolicy;
 use crate::cli::print;
 use crate::cli::serve::files::PolicyFiles;
+use crate::cli::serve::files::Started;
 use crate::config::load::Machine;
 use crate::config::load::Recorder;
 use crate::config::load::World;
 use crate::engine::Engine;
+use crate::export::Exporter;
 use crate::model::listen::Listen;
 use crate::model::listen::ListenAddress;
 use crate::model::problem::Problems;
@@ -40,6 +42,7 @@ use crate::server::inherited::Inherited;
 use crate::server::limits::Limits;
 use crate::server::reload::Reload;
 use crate::server::reload::ReloadDesk;
+use crate::server::scrape::Scrape;
 use crate::server::watch::Watch;
 use crate::snapshot::duration;
 use crate::telemetry::Telemetry;
@@ -95,6 +98,7 @@ struct Prepared<A> {
     engine: Arc<A>,
     telemetry: Arc<Telemetry>,
     audit: Option<Arc<Audit>>,
+    exporter: Option<Exporter>,
     listen: Listen,
     /// The digest of the policy in force.
     policy: Arc<str>,
@@ -176,19 +180,17 @@ fn prepare(config: &Path) -> anyhow::Result<Option<(Prepared<Engine>, PolicyFile
     let telemetry = Arc::new(Telemetry::new()?);
     let start = |settings| Audit::start(settings, telemetry.metrics().audit(), &snapshot.digest).map(Arc::new);
     let audit = snapshot.audit.as_ref().map(start).transpose()?;
-    let prepared = Prepared {
-        listen: snapshot.listen.clone(),
-        policy: Arc::clone(&snapshot.digest),
-        insecure: snapshot.insecure.clone(),
-        engine: Arc::new(match &audit {
-            None => Engine::new(snapshot, Arc::clone(&telemetry)),
-            Some(audit) => Engine::new(snapshot, Arc::clone(&telemetry)).with_audit(Arc::clone(audit)),
-        }),
-        telemetry,
-        audit,
-    };
-    let settings = prepared.engine.snapshot().audit.clone();
-    Ok(Some((prepared, PolicyFiles::new(config.to_owned(), policy.loaded, inputs, settings))))
+    let (listen, digest, insecure) = (snapshot.listen.clone(), Arc::clone(&snapshot.digest), snapshot.insecure.clone());
+    let started = Started { audit: snapshot.audit.clone(), otlp: snapshot.otlp.clone() };
+    let engine = Arc::new(match &audit {
+        None => Engine::new(snapshot, Arc::clone(&telemetry)),
+        Some(audit) => Engine::new(snapshot, Arc::clone(&telemetry)).with_audit(Arc::clone(audit)),
+    });
+    let scrape = Scrape::new(Arc::clone(&engine), Arc::clone(&telemetry));
+    let start = |settings| Exporter::start(settings, &telemetry, move || scrape.otlp());
+    let exporter = started.otlp.as_ref().map(start).transpose()?;
+    let prepared = Prepared { engine, telemetry, audit, exporter, listen, policy: digest, insecure };
+    Ok(Some((prepared, PolicyFiles::new(config.to_owned(), policy.loaded, inputs, started))))
 }
 
 fn warn_of(warnings: &Problems) {
@@ -214,12 +216,12 @@ const MAIN_THREADS: usize = 2;
 /// gives back what reading took: several times what a policy takes itself.
 const READER_WITHIN: Duration = Duration::from_secs(3);
 
-/// How long the end of the process waits for the last lines of the audit log.
-const AUDIT_WITHIN: Duration = Duration::from_secs(5);
+/// How long the end of the process waits for the last lines of the audit log, and for the collector to take the last spans.
+const LAST_WORDS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Serve until SIGTERM or SIGINT. A second one ends the process at once.
 async fn serve<A: Authorize>(prepared: Prepared<A>, settings: Settings, server: Server) -> anyhow::Result<()> {
-    let Prepared { engine, telemetry, audit, policy, insecure, .. } = prepared;
+    let Prepared { engine, telemetry, audit, exporter, policy, insecure, .. } = prepared;
     let mut signals = Signals::listen().context("cannot listen for signals")?;
     for switch in &insecure {
         warn!(switch = %switch, "an insecure_ switch is on");
@@ -248,12 +250,14 @@ async fn serve<A: Authorize>(prepared: Prepared<A>, settings: Settings, server: 
         });
     };
     let served = server.run(settings, engine, telemetry, shutdown).await.context("cannot serve");
-    if let Some(audit) = audit {
-        // Every answer is out; their lines may not be.
-        let written = tokio::task::spawn_blocking(move || audit.close(AUDIT_WITHIN)).await.unwrap_or(false);
-        if !written {
-            warn!("the audit log is not complete");
-        }
+    // Every answer is out; their lines and spans may not be.
+    let written = tokio::task::spawn_blocking(move || audit.is_none_or(|audit| audit.close(LAST_WORDS_WITHIN)));
+    let told = tokio::task::spawn_blocking(move || exporter.is_none_or(|exporter| exporter.close(LAST_WORDS_WITHIN)));
+    if !written.await.unwrap_or(false) {
+        warn!("the audit log is not complete");
+    }
+    if !told.await.unwrap_or(false) {
+        warn!("the collector was not told everything");
     }
     served?;
     info!("stopped");

@@ -13,6 +13,7 @@ mod identity;
 mod introspection;
 mod listen;
 mod revocation;
+mod telemetry;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -76,6 +77,12 @@ pub use listen::ListenUnix;
 pub use listen::TlsListener;
 pub use revocation::Revocation;
 pub use revocation::RevokedLine;
+pub use telemetry::MetricsPush;
+pub use telemetry::Otlp;
+pub use telemetry::OtlpProtocol;
+pub use telemetry::Telemetry;
+pub use telemetry::TraceParent;
+pub use telemetry::Traces;
 
 /// A Postern policy file.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -101,6 +108,9 @@ pub struct Config {
     /// One line of JSON for every decision. Default: none is kept.
     #[serde(default)]
     pub audit: Option<At<Audit>>,
+    /// What a collector is told by OTLP. Default: nothing.
+    #[serde(default)]
+    pub telemetry: Option<At<Telemetry>>,
     /// How the client's address is found.
     #[serde(default)]
     pub client_ip: ClientIp,

@@ -27,9 +27,9 @@ use tokio_util::sync::CancellationToken;
 use crate::model::listen::Listen;
 use crate::server::authorize::Authorize;
 use crate::server::control::Control;
+use crate::server::scrape::Scrape;
 use crate::telemetry::Telemetry;
 use crate::telemetry::clock;
-use crate::telemetry::metrics::Standing;
 
 pub(super) use crate::server::admin::gate::Via;
 
@@ -141,16 +141,7 @@ impl<A: Authorize> Admin<A> {
     }
 
     fn metrics(&self) -> String {
-        let metrics = self.telemetry.metrics();
-        metrics.show_key_uses(&self.engine.key_uses());
-        metrics.show_standing(&Standing {
-            ready: self.obstacles().is_empty(),
-            audit: self.engine.audit_status(),
-            certificates: self.engine.tls().ends().collect(),
-        });
-        let mut text = self.telemetry.gather(&self.engine.key_statuses());
-        text.push_str(&self.telemetry.gather_introspection(&self.engine.introspection_statuses()));
-        text
+        Scrape::new(Arc::clone(&self.engine), Arc::clone(&self.telemetry)).text()
     }
 
     /// What keeps us from being ready.

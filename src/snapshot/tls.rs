@@ -132,6 +132,12 @@ fn certificates(file: &At<String>, surroundings: &Surroundings<'_>) -> Result<Ve
     if found.is_empty() { Err(unfit("there is no certificate in it".to_owned())) } else { Ok(found) }
 }
 
+/// The certificate authorities of a PEM file, as they stand there.
+pub(super) fn authorities(file: &At<String>, surroundings: &Surroundings<'_>) -> Result<Vec<u8>, Problem> {
+    certificates(file, surroundings)?;
+    surroundings.file(file)
+}
+
 /// When the first of these ends.
 fn not_after(chain: &[CertificateDer<'_>]) -> Option<Timestamp> {
     let end = |der: &CertificateDer<'_>| {

@@ -1,6 +1,7 @@
 //! The Prometheus metrics. Labels come only from closed sets and configured names, so nobody outside can add a series (F8).
 
 mod audit;
+mod export;
 pub(super) mod introspection;
 mod keys;
 mod reload;
@@ -25,6 +26,7 @@ use prometheus::Opts;
 use prometheus::Registry;
 use prometheus::TextEncoder;
 use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
 
 use crate::model::dialect::Dialect;
 use crate::model::key_status::KeyStatus;
@@ -35,6 +37,9 @@ use crate::telemetry::clock;
 use crate::telemetry::key_uses::KeyUses;
 pub use crate::telemetry::metrics::audit::AuditMetrics;
 pub use crate::telemetry::metrics::audit::SinkMetrics;
+use crate::telemetry::metrics::export::ExportCounters;
+pub use crate::telemetry::metrics::export::ExportMetrics;
+pub use crate::telemetry::metrics::export::Signal;
 use crate::telemetry::metrics::keys::KeyMetrics;
 use crate::telemetry::metrics::reload::ReloadMetrics;
 use crate::telemetry::metrics::request::RequestMetrics;
@@ -69,6 +74,7 @@ pub struct Metrics {
     audit: AuditMetrics,
     reloads: ReloadMetrics,
     standing: StandingMetrics,
+    export: ExportCounters,
     key_uses: KeyUses,
     insecure: IntGaugeVec,
     started: Timestamp,
@@ -142,6 +148,7 @@ impl Metrics {
             audit: AuditMetrics::new(&registry)?,
             reloads: ReloadMetrics::new(&registry)?,
             standing: StandingMetrics::new(&registry)?,
+            export: ExportCounters::new(&registry)?,
             key_uses: KeyUses::new(&registry)?,
             insecure: gauges(
                 &registry,
@@ -184,6 +191,11 @@ impl Metrics {
         self.audit.clone()
     }
 
+    /// How telling a collector goes.
+    pub fn export(&self, signal: Signal) -> Result<ExportMetrics, prometheus::Error> {
+        self.export.of(signal)
+    }
+
     /// How a reload ended; `generation` and `policy` are then in force.
     pub fn reloaded(&self, result: ReloadResult, generation: u64, policy: &str) {
         self.reloads.ended(result, clock::now(), generation, policy);
@@ -203,6 +215,11 @@ impl Metrics {
     pub fn show_standing(&self, standing: &Standing) {
         let _alone = self.gathering.lock().unwrap_or_else(PoisonError::into_inner);
         self.standing.show(standing);
+    }
+
+    /// From now on we are not ready, however we stand.
+    pub fn stopping(&self) {
+        self.standing.stop();
     }
 
     /// When API keys were last used: these, and only these, are shown.
@@ -232,14 +249,19 @@ impl Metrics {
         self.started
     }
 
-    pub(super) fn gather(&self, now: Timestamp, keys: &[KeyStatus]) -> String {
+    /// Every family as it stands now.
+    pub(super) fn families(&self, now: Timestamp, keys: &[KeyStatus]) -> Vec<MetricFamily> {
         // Two at once could see each other's gauges half filled.
         let _alone = self.gathering.lock().unwrap_or_else(PoisonError::into_inner);
         self.keys.show(now, keys);
         self.uptime.set(now.duration_since(self.started).as_secs_f64().max(0.0));
+        self.registry.gather()
+    }
+
+    pub(super) fn gather(&self, now: Timestamp, keys: &[KeyStatus]) -> String {
         let mut text = String::with_capacity(16 * 1024);
         // A family that cannot be written is left out; the others are worth more than an error.
-        for family in self.registry.gather() {
+        for family in self.families(now, keys) {
             let before = text.len();
             if TextEncoder::new().encode_utf8(&[family], &mut text).is_err() {
                 text.truncate(before);

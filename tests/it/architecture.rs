@@ -5,7 +5,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 /// Every room, and the rooms it may use besides itself.
-const ROOMS: [(&str, &[&str]); 14] = [
+const ROOMS: [(&str, &[&str]); 15] = [
     ("model", &[]),
     ("policy", &["model"]),
     ("dialect", &["model"]),
@@ -15,8 +15,9 @@ const ROOMS: [(&str, &[&str]); 14] = [
     ("assertion", &["model"]),
     ("telemetry", &["model"]),
     ("audit", &["model", "telemetry"]),
+    ("export", &["model", "outbound", "telemetry"]),
     ("config", &["model"]),
-    ("snapshot", &["model", "policy", "outbound", "storage", "authn", "assertion", "audit", "config"]),
+    ("snapshot", &["model", "policy", "outbound", "storage", "authn", "assertion", "audit", "export", "config"]),
     ("engine", &["model", "policy", "authn", "assertion", "telemetry", "audit", "snapshot"]),
     ("server", &["model", "dialect", "telemetry", "snapshot", "engine"]),
     (
@@ -29,6 +30,7 @@ const ROOMS: [(&str, &[&str]); 14] = [
             "authn",
             "telemetry",
             "audit",
+            "export",
             "config",
             "snapshot",
             "engine",

@@ -31,6 +31,8 @@ mod observe;
 #[cfg(test)]
 mod oidc;
 #[cfg(test)]
+mod otlp;
+#[cfg(test)]
 mod property;
 #[cfg(test)]
 mod proxy;

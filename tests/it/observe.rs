@@ -28,6 +28,7 @@ use postern::model::record::Record;
 use postern::model::reload::ReloadResult;
 use postern::model::status::AuditStatus;
 use postern::telemetry::Telemetry;
+use postern::telemetry::metrics::Signal;
 use postern::telemetry::metrics::Standing;
 use promql::Asked;
 use serde_json::Value;
@@ -183,6 +184,9 @@ fn everything() -> String {
         audit: Some(AuditStatus::default()),
         certificates: vec![("grpc", Timestamp::UNIX_EPOCH), ("http", Timestamp::UNIX_EPOCH)],
     });
+    for signal in [Signal::Traces, Signal::Metrics] {
+        metrics.export(signal).expect("counters");
+    }
     let policy: Arc<str> = "p2".into();
     for (number, reason) in Reason::ALL.into_iter().enumerate() {
         telemetry.record(&Record {

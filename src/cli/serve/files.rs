@@ -16,6 +16,7 @@ use crate::config::load::Recorder;
 use crate::config::load::SourceFile;
 use crate::config::load::check_files;
 use crate::config::report::Report;
+use crate::export::settings::OtlpSettings;
 use crate::model::problem::Place;
 use crate::model::problem::Problem;
 use crate::model::problem::Problems;
@@ -27,13 +28,20 @@ use crate::snapshot::Snapshot;
 /// The files that the policy in force was made from, and those of the last attempt.
 pub(super) struct PolicyFiles {
     path: PathBuf,
-    audit: Option<AuditSettings>,
+    started: Started,
     in_force: Read,
     tried: Option<Read>,
     /// What was tried changed meanwhile, so that nothing was made of it.
     missed: bool,
     seen: Inputs,
     saw_the_same: bool,
+}
+
+/// What was set up at the start, and is kept as it was.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Started {
+    pub(super) audit: Option<AuditSettings>,
+    pub(super) otlp: Option<OtlpSettings>,
 }
 
 /// What one load read. Of the policy's own files the text is kept, of those it names what they held: what is read next is
@@ -53,9 +61,17 @@ impl Read {
 
 impl PolicyFiles {
     /// Files from which a policy was made that is in force now.
-    pub(super) fn new(path: PathBuf, loaded: Loaded, inputs: Inputs, audit: Option<AuditSettings>) -> PolicyFiles {
+    pub(super) fn new(path: PathBuf, loaded: Loaded, inputs: Inputs, started: Started) -> PolicyFiles {
         let in_force = Read::new(loaded.files, inputs);
-        PolicyFiles { path, audit, in_force, tried: None, missed: false, seen: Inputs::default(), saw_the_same: false }
+        PolicyFiles {
+            path,
+            started,
+            in_force,
+            tried: None,
+            missed: false,
+            seen: Inputs::default(),
+            saw_the_same: false,
+        }
     }
 }
 
@@ -86,8 +102,11 @@ impl Origin for PolicyFiles {
             return Err(Report::new(incomplete, &policy.loaded.files).into_problems());
         }
         warn_of(policy.warnings.problems());
-        if policy.snapshot.audit != self.audit {
+        if policy.snapshot.audit != self.started.audit {
             warn!("the audit log is kept as it was until a restart");
+        }
+        if policy.snapshot.otlp != self.started.otlp {
+            warn!("the collector is told as before until a restart");
         }
         Ok(policy.snapshot)
     }
@@ -204,7 +223,7 @@ bob:$2b$10$M9Rs2SVRZX8HraWyyvHI1upFOzHNFtOaDxElQ2EwvebOsIk/GgPHO
             let recorder = Recorder::new(&Disk);
             let policy = LoadedPolicy::read(&path, &recorder).unwrap_or_else(|report| panic!("{report}"));
             let inputs = recorder.finish();
-            (place, PolicyFiles::new(path, policy.loaded, inputs, None))
+            (place, PolicyFiles::new(path, policy.loaded, inputs, Started::default()))
         }
     }
 
@@ -300,7 +319,7 @@ bob:$2b$10$M9Rs2SVRZX8HraWyyvHI1upFOzHNFtOaDxElQ2EwvebOsIk/GgPHO
         let recorder = Recorder::new(&Disk);
         let policy = LoadedPolicy::read(folder.path(), &recorder).unwrap_or_else(|report| panic!("{report}"));
         let inputs = recorder.finish();
-        let mut files = PolicyFiles::new(folder.path().to_owned(), policy.loaded, inputs, None);
+        let mut files = PolicyFiles::new(folder.path().to_owned(), policy.loaded, inputs, Started::default());
         std::fs::rename(folder.path().join("b.yaml"), folder.path().join("b.yaml~")).expect("moved away");
         let refused = files.load(Cause::Noticed).expect_err("it guarded a host");
         assert!(refused.to_string().contains("is gone"), "{refused}");

@@ -5,6 +5,7 @@ use prometheus::IntCounterVec;
 use prometheus::IntGaugeVec;
 use prometheus::Registry;
 use prometheus::TextEncoder;
+use prometheus::proto::MetricFamily;
 
 use crate::model::introspection_status::IntrospectionStatus;
 use crate::telemetry::metrics::counters;
@@ -13,8 +14,12 @@ use crate::telemetry::metrics::set;
 
 /// The statuses in the Prometheus text format; nothing where there are none.
 pub(in crate::telemetry) fn gather(statuses: &[IntrospectionStatus]) -> String {
-    let Ok(registry) = show(statuses) else { return String::new() };
-    TextEncoder::new().encode_to_string(&registry.gather()).unwrap_or_default()
+    TextEncoder::new().encode_to_string(&families(statuses)).unwrap_or_default()
+}
+
+/// The statuses, one family a number.
+pub(in crate::telemetry) fn families(statuses: &[IntrospectionStatus]) -> Vec<MetricFamily> {
+    show(statuses).map(|registry| registry.gather()).unwrap_or_default()
 }
 
 fn show(statuses: &[IntrospectionStatus]) -> Result<Registry, prometheus::Error> {

@@ -1,5 +1,8 @@
 //! How the instance stands at the moment it is asked: ready or not, what waits, how long its certificates last.
 
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+
 use jiff::Timestamp;
 use prometheus::IntGauge;
 use prometheus::IntGaugeVec;
@@ -13,7 +16,7 @@ use crate::telemetry::metrics::set;
 /// What is known where the metrics are asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Standing {
-    /// Everybody can be answered, and we are not about to end.
+    /// Everybody can be answered.
     pub ready: bool,
     /// How the audit log stands, if there is one.
     pub audit: Option<AuditStatus>,
@@ -23,6 +26,7 @@ pub struct Standing {
 
 pub(super) struct StandingMetrics {
     ready: IntGauge,
+    stopping: AtomicBool,
     audit_queued: IntGauge,
     audit_room: IntGauge,
     certificates: IntGaugeVec,
@@ -32,6 +36,7 @@ impl StandingMetrics {
     pub(super) fn new(registry: &Registry) -> Result<StandingMetrics, prometheus::Error> {
         let gauge = |name: &str, help: &str| keep(registry, IntGauge::new(name, help)?);
         Ok(StandingMetrics {
+            stopping: AtomicBool::new(false),
             ready: gauge("postern_ready", "1 when everybody can be answered, as /readyz says it")?,
             audit_queued: gauge("postern_audit_queue_lines", "Lines that wait to be written to the audit log")?,
             audit_room: gauge(
@@ -47,8 +52,12 @@ impl StandingMetrics {
         })
     }
 
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
     pub(super) fn show(&self, standing: &Standing) {
-        self.ready.set(i64::from(standing.ready));
+        self.ready.set(i64::from(standing.ready && !self.stopping.load(Ordering::Relaxed)));
         let (queued, room) = standing.audit.as_ref().map_or((0, 0), |audit| (audit.queued, audit.room));
         for (gauge, lines) in [(&self.audit_queued, queued), (&self.audit_room, room)] {
             gauge.set(i64::try_from(lines).unwrap_or(i64::MAX));

