@@ -7,7 +7,7 @@
 //! | [`model`] | the nouns: request, path, host, client address, identity, decision, response, record, problem |
 //! | [`policy`] | the decision: hosts, routes, conditions, identity headers, denials |
 //! | [`dialect`] | wire to model and back, one proxy a file |
-//! | [`outbound`] | the one HTTP client: deadlines, size limits, no redirects |
+//! | [`outbound`] | the one HTTP client: deadlines, size limits, no redirects; sockets to receivers that speak no HTTP |
 //! | [`storage`] | the one writer of files: what outlives the process |
 //! | [`authn`] | who is asking: tokens and the keys of their issuers, opaque tokens, API keys, passwords, certificates |
 //! | [`assertion`] | signed statements of who the caller is, for applications |

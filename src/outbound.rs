@@ -1,7 +1,11 @@
-//! The one HTTP client. Everything we fetch comes through here, so every answer has a deadline and a size cap, no
+//! Where we call others: the one HTTP client, and sockets for what speaks no HTTP ([`socket`], [`tls`]).
+//!
+//! Everything we fetch comes through here, so every answer has a deadline and a size cap, no
 //! redirect is followed, no proxy is taken from the environment, and no private address is dialled by surprise.
 
 mod reach;
+pub mod socket;
+pub mod tls;
 pub mod upload;
 
 use std::time::Duration;

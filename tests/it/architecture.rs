@@ -14,7 +14,7 @@ const ROOMS: [(&str, &[&str]); 15] = [
     ("authn", &["model", "outbound", "storage"]),
     ("assertion", &["model"]),
     ("telemetry", &["model"]),
-    ("audit", &["model", "telemetry"]),
+    ("audit", &["model", "outbound", "telemetry"]),
     ("export", &["model", "outbound", "telemetry"]),
     ("config", &["model"]),
     ("snapshot", &["model", "policy", "outbound", "storage", "authn", "assertion", "audit", "export", "config"]),
