@@ -9,13 +9,13 @@ mod collector;
 mod file;
 mod json;
 pub mod line;
-#[cfg_attr(not(test), expect(dead_code, reason = "the first collector is not built yet"))]
 mod outbox;
 mod queue;
 mod sender;
 pub mod settings;
 pub mod signer;
 mod sink;
+mod syslog;
 mod tail;
 pub mod verify;
 mod writer;
@@ -43,6 +43,7 @@ use crate::audit::settings::WhenFull;
 use crate::audit::sink::Nowhere;
 use crate::audit::sink::Sink;
 use crate::audit::sink::Stdout;
+use crate::audit::syslog::Syslog;
 use crate::audit::tail::Tail;
 use crate::audit::writer::Writer;
 use crate::model::decision::Effect;
@@ -163,14 +164,19 @@ impl std::fmt::Debug for Audit {
 /// Start the thread of a collector, and give what its lines wait in.
 fn collect(
     collection: &Collection,
-    _settings: &AuditSettings,
-    _metrics: &AuditMetrics,
+    settings: &AuditSettings,
+    metrics: &AuditMetrics,
 ) -> Result<Arc<Outbox>, AuditError> {
-    match *collection {}
+    let outbox = |name: &'static str, longest: usize| {
+        let promised = settings.when_full == WhenFull::Refuse;
+        Arc::new(Outbox::new(name, settings.queue, longest, promised, metrics.sink(name)))
+    };
+    match collection {
+        Collection::Syslog(syslog) => send(Syslog::new(syslog.clone()), outbox("syslog", Syslog::longest(syslog))),
+    }
 }
 
 /// A thread for a collector.
-#[expect(dead_code, reason = "the first collector is not built yet")]
 fn send<C: Collector + 'static>(collector: C, outbox: Arc<Outbox>) -> Result<Arc<Outbox>, AuditError> {
     let run = {
         let outbox = Arc::clone(&outbox);

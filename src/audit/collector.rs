@@ -42,6 +42,7 @@ pub(super) enum Kind {
 /// Takes lines. Only its own thread uses it, and may wait for it, but some seconds at most: the process may want to end.
 pub(super) trait Collector: Send {
     /// Hand on lines from the first one on, and say how many. After an error, the same lines come again, and maybe more
-    /// after them: what was handed on is not to be handed on twice.
+    /// after them: what was handed on is not to be handed on twice. [`io::ErrorKind::FileTooLarge`] says that the first of them can never be
+    /// taken: it is lost to this collector, and counted.
     fn send(&mut self, lines: &[Line]) -> io::Result<usize>;
 }

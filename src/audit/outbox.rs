@@ -93,12 +93,21 @@ impl Outbox {
 
     /// The collector has taken so many of the lines looked at.
     pub(super) fn done(&self, lines: usize) {
+        self.forget(lines);
+        self.metrics.sent(lines as u64);
+    }
+
+    /// The collector can never take so many of them.
+    pub(super) fn lose(&self, lines: usize) {
+        self.forget(lines);
+        self.metrics.dropped(lines as u64);
+    }
+
+    fn forget(&self, lines: usize) {
         let mut state = self.lock();
         let octets: usize = (0..lines).filter_map(|_| state.lines.pop_front()).map(|line| line.octets.len()).sum();
         state.octets = state.octets.saturating_sub(octets);
         self.tell_waiting(&state);
-        drop(state);
-        self.metrics.sent(lines as u64);
     }
 
     /// Wait, but not for somebody who wants to close. Says until when to try where somebody does.

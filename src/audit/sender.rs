@@ -1,5 +1,6 @@
 //! The thread of one collector: gives it what waits in its outbox, and tries again when it is not taken.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
@@ -46,6 +47,9 @@ pub(super) fn run<C: Collector>(mut collector: C, outbox: &Arc<Outbox>) {
                 failing = true;
                 outbox.metrics().failing(true);
                 outbox.metrics().error();
+                if error.kind() == io::ErrorKind::FileTooLarge {
+                    outbox.lose(1);
+                }
                 trouble.tell(&error, outbox.name(), "audit lines are not taken");
                 if is_over(outbox.pause(wait)) {
                     return;
@@ -80,7 +84,6 @@ impl Drop for TellsTheEnd<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
     use std::sync::Mutex;
     use std::thread;
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::audit::signer::Signer;
+use crate::outbound::socket::Endpoint;
 
 /// The `audit` setting, built.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,7 +47,20 @@ pub const QUEUE: usize = 8192;
 
 /// Somebody who gets a copy of each line over the network.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Collection {}
+pub enum Collection {
+    Syslog(SyslogSettings),
+}
+
+/// The `audit.syslog` setting, built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyslogSettings {
+    pub to: Endpoint,
+    /// The number of the facility (RFC 5424 §6.2.1).
+    pub facility: u8,
+    pub app_name: String,
+    /// `None`: the name of this machine.
+    pub hostname: Option<String>,
+}
 
 /// Where the lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,9 +1,12 @@
 //! The audit log, from what is written to how it is kept.
 
+mod syslog;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::audit::settings::AuditSettings;
+use crate::audit::settings::Collection;
 use crate::audit::settings::Fsync;
 use crate::audit::settings::QUEUE;
 use crate::audit::settings::Rotation;
@@ -53,10 +56,11 @@ pub(super) fn audit(
             QUEUE
         }
     };
+    let syslog = written.syslog.as_ref().and_then(|written| syslog::syslog(written, surroundings, problems));
     let rotation = written.rotate.as_ref().map(|rotate| rotation(rotate, &target, problems)).unwrap_or_default();
     Some(AuditSettings {
         target: target?,
-        collections: Vec::new(),
+        collections: syslog.map(Collection::Syslog).into_iter().collect(),
         when_full: match written.when_full.as_deref() {
             None | Some(tree::WhenFull::Drop) => WhenFull::Drop,
             Some(tree::WhenFull::Refuse) => WhenFull::Refuse,
@@ -74,7 +78,7 @@ pub(super) fn audit(
     })
 }
 
-/// Exactly one of the two.
+/// At most one of the two, and where nobody else gets the lines exactly one.
 fn target(written: &At<tree::Audit>, problems: &mut Problems) -> Option<Target> {
     let stdout = written.stdout.as_ref().filter(|stdout| stdout.value);
     let problem = match (&written.path, stdout) {
@@ -88,17 +92,23 @@ fn target(written: &At<tree::Audit>, problems: &mut Problems) -> Option<Target> 
         }
         (Some(_), Some(stdout)) => Problem::error(stdout.place.clone(), "", "the audit log goes to one place")
             .help("write `path` or `stdout: true`"),
+        (None, None) if written.syslog.is_some() => return Some(Target::Nowhere),
         (None, None) => Problem::error(written.place.clone(), "", "the audit log goes nowhere")
-            .help("write `path: /var/log/postern/audit.jsonl` or `stdout: true`"),
+            .help("write `path: /var/log/postern/audit.jsonl`, `stdout: true` or `syslog: {address: unix:/dev/log}`"),
     };
     problems.push(problem);
     None
 }
 
 fn rotation(written: &At<tree::Rotate>, target: &Option<Target>, problems: &mut Problems) -> Rotation {
-    if *target == Some(Target::Stdout) {
+    let message = match target {
+        Some(Target::Stdout) => Some("stdout cannot be put aside"),
+        Some(Target::Nowhere) => Some("there is no file to put aside"),
+        Some(Target::File(_)) | None => None,
+    };
+    if let Some(message) = message {
         let help = "leave out `rotate`, or write to a `path`";
-        problems.push(Problem::error(written.place.clone(), "", "stdout cannot be put aside").help(help));
+        problems.push(Problem::error(written.place.clone(), "", message).help(help));
     }
     if written.size.is_none() && written.age.is_none() {
         let help = "write `size: 64MiB`, `age: 24h` or both";

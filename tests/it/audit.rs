@@ -1,5 +1,8 @@
 //! The audit log of a running server: what it holds, what a kill leaves of it, and what happens when it cannot be kept.
 
+mod rsyslog;
+mod syslog;
+
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
@@ -84,10 +87,7 @@ impl Served {
     }
 
     fn metric(&self, name: &str) -> u64 {
-        let page = client::send(self.admin, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-        let page = page.expect("metrics").body;
-        let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {name} in {page}"))
+        metric(self.admin, name)
     }
 
     /// End it as an operator does, and give what it wrote.
@@ -97,6 +97,14 @@ impl Served {
         let lines = lines(&folder.path().join("audit.jsonl"));
         (folder, lines)
     }
+}
+
+/// What a running server counts.
+fn metric(admin: u16, name: &str) -> u64 {
+    let page = client::send(admin, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let page = page.expect("metrics").body;
+    let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {name} in {page}"))
 }
 
 fn serve(folder: &Path, admin: u16) -> Process {

@@ -178,6 +178,7 @@ fn everything() -> String {
         metrics.reloaded(result, 2, "p2");
     }
     metrics.insecure_switches(["spoof_guard"]);
+    metrics.audit().sink("syslog");
     metrics.show_key_uses(&[KeyUse { source: "robots".into(), key: "k".into(), at: 1 }]);
     metrics.show_standing(&Standing {
         ready: true,

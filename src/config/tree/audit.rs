@@ -4,8 +4,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::at::At;
+use crate::config::tree::SecretRef;
 
-/// One line of JSON for every decision, to a file or to stdout. It is set up at the start; a reload does not change it.
+/// One line of JSON for every decision, to a file, stdout, a syslog receiver. It is set up at the start; a reload does not change it.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Audit {
@@ -15,6 +16,9 @@ pub struct Audit {
     /// `true`: lines go to stdout.
     #[serde(default)]
     pub stdout: Option<At<bool>>,
+    /// A syslog receiver that gets the lines, too, or alone.
+    #[serde(default)]
+    pub syslog: Option<At<Syslog>>,
     /// What becomes of a request whose line cannot be kept. Default: `drop`.
     #[serde(default)]
     pub when_full: Option<At<WhenFull>>,
@@ -36,6 +40,55 @@ pub struct Audit {
     /// A private key on the curve P-256 (PKCS#8 in PEM), which signs checkpoints of the chain.
     #[serde(default)]
     pub signing_key_file: Option<At<String>>,
+}
+
+/// A syslog receiver (RFC 5424).
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Syslog {
+    /// `unix:/dev/log`, `udp://host:514`, `tcp://host:601` or `tls://host:6514`.
+    pub address: At<String>,
+    /// Default: `authpriv`.
+    #[serde(default)]
+    pub facility: Option<At<Facility>>,
+    /// Who sends it. Default: `postern`.
+    #[serde(default)]
+    pub app_name: Option<At<String>>,
+    /// From where. Default: the name of this machine.
+    #[serde(default)]
+    pub hostname: Option<At<String>>,
+    /// Certificate authorities (PEM) of the receiver; no other is trusted for it. With `tls://` only, and then needed.
+    #[serde(default)]
+    pub ca_file: Option<At<String>>,
+    /// The name that the receiver's certificate must have. Default: the host of `address`.
+    #[serde(default)]
+    pub server_name: Option<At<String>>,
+    /// Certificates (PEM) to show to the receiver, ours first.
+    #[serde(default)]
+    pub certificate: Option<At<String>>,
+    /// Their key (PEM).
+    #[serde(default)]
+    pub key: Option<At<SecretRef>>,
+}
+
+/// What part of a system a message is from (RFC 5424 §6.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Facility {
+    User,
+    Daemon,
+    Auth,
+    /// The default.
+    Authpriv,
+    Audit,
+    Local0,
+    Local1,
+    Local2,
+    Local3,
+    Local4,
+    Local5,
+    Local6,
+    Local7,
 }
 
 /// When a file is put aside.
