@@ -11,6 +11,7 @@ mod json;
 pub mod line;
 mod outbox;
 mod queue;
+pub mod replay;
 mod sender;
 pub mod settings;
 pub mod signer;
@@ -70,6 +71,7 @@ pub struct Audit {
     queue: Arc<Queue>,
     outboxes: Vec<Arc<Outbox>>,
     include_query: bool,
+    replay: bool,
     when_full: WhenFull,
     metrics: AuditMetrics,
 }
@@ -86,6 +88,7 @@ impl Audit {
             queue: Arc::clone(&queue),
             outboxes: outboxes.clone(),
             include_query: settings.include_query,
+            replay: settings.replay,
             when_full: settings.when_full,
             metrics: metrics.clone(),
         };
@@ -121,6 +124,11 @@ impl Audit {
     fn refuses(&self, body: usize, allow: bool) -> bool {
         let crowded = || allow && self.outboxes.iter().any(|outbox| !outbox.has_room(body));
         self.when_full == WhenFull::Refuse && (self.queue.is_failing() || crowded())
+    }
+
+    /// Do lines hold what another policy needs to judge their requests again?
+    pub fn keeps_replays(&self) -> bool {
+        self.replay
     }
 
     /// May nobody pass without a line?

@@ -1,5 +1,6 @@
 //! The corridor: one function from a decoded check to its answer, the same for every dialect.
 
+pub mod replay;
 pub mod walk;
 
 use std::hash::BuildHasher;
@@ -45,6 +46,9 @@ use crate::telemetry::clock;
 
 /// How long a check waits for others when its caller states no deadline.
 const WAIT_WITHOUT_DEADLINE: Duration = Duration::from_millis(100);
+
+/// A walk that ends so is none of ours: see [`Walk::Unknown`].
+const NOT_REMEMBERED: &str = "a request that is there was taken for one that is remembered";
 
 /// Answers checks with the current [`Snapshot`].
 pub struct Engine {
@@ -125,6 +129,10 @@ impl Engine {
                 let open = Open { engine: self, snapshot, request, given, started, trace, ignored_forwarding };
                 Checked::Answered(open.close(*walked))
             }
+            Walk::Unknown => {
+                let open = Open { engine: self, snapshot, request, given, started, trace, ignored_forwarding };
+                Checked::Answered(open.fault(NOT_REMEMBERED))
+            }
             Walk::Needs(need) => {
                 let open = Open { engine: self, snapshot, request, given, started, trace, ignored_forwarding };
                 Checked::Waits(open.wait(need, deadline.map_or(WAIT_WITHOUT_DEADLINE, |deadline| deadline / 2)))
@@ -174,6 +182,7 @@ impl Engine {
             generation: snapshot.generation,
             took,
             trace,
+            replay: None,
             detail: Some(&refusal.detail),
             counts,
         };
@@ -241,22 +250,28 @@ impl Open<'_, '_> {
             let source = need.source.clone();
             let answer = tokio::time::timeout_at(until, need.answer(self.given.now)).await.unwrap_or(Answer::Late);
             if !self.given.answers.keep(source, answer) {
-                let detail = "an identity source asks for ever".to_owned();
-                let refusal = Refusal { dialect: self.request.dialect, reason: Reason::Internal, detail };
-                let counts = Counts { ignored_forwarding: self.ignored_forwarding, ..Counts::default() };
-                let took = Some(self.started.elapsed());
-                return self.engine.refused(&refusal, &self.snapshot, self.trace, counts, took);
+                return self.fault("an identity source asks for ever");
             }
             match walk::walk(&self.snapshot, &self.request, &self.given, &mut Silent) {
                 Walk::Done(walked) => return self.close(*walked),
                 Walk::Needs(another) => need = another,
+                Walk::Unknown => return self.fault(NOT_REMEMBERED),
             }
         }
     }
 
+    /// A fault of ours: the request does not pass.
+    fn fault(&self, detail: &str) -> Response {
+        let refusal = Refusal { dialect: self.request.dialect, reason: Reason::Internal, detail: detail.to_owned() };
+        let counts = Counts { ignored_forwarding: self.ignored_forwarding, ..Counts::default() };
+        self.engine.refused(&refusal, &self.snapshot, self.trace, counts, Some(self.started.elapsed()))
+    }
+
     /// Account for the end of the walk, and answer.
     fn close(&self, walked: Walked) -> Response {
-        let Walked { decision, verdict, address, mut counts, detail } = walked;
+        let keeps_replays = self.engine.audit.as_ref().is_some_and(|audit| audit.keeps_replays());
+        let replay = keeps_replays.then(|| replay::replayable(&self.snapshot, &self.request, &walked));
+        let Walked { decision, verdict, address, mut counts, detail, .. } = walked;
         counts.ignored_forwarding = self.ignored_forwarding;
         let path = self.request.path.canonical_text();
         let snapshot = &self.snapshot;
@@ -277,6 +292,7 @@ impl Open<'_, '_> {
             generation: snapshot.generation,
             took: Some(self.started.elapsed()),
             trace: self.trace,
+            replay,
             detail: detail.as_deref(),
             counts,
         };

@@ -20,6 +20,7 @@ pub mod problem;
 pub mod reason;
 pub mod record;
 pub mod reload;
+pub mod replay;
 pub mod request;
 pub mod response;
 pub mod secret;

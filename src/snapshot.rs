@@ -13,6 +13,7 @@ mod identity;
 mod listen;
 mod network;
 mod overlap;
+mod reads;
 mod revocation;
 mod role;
 mod telemetry;
@@ -55,6 +56,7 @@ use crate::model::key_use::KeyUse;
 use crate::model::listen::Listen;
 use crate::model::problem::Problem;
 use crate::model::problem::Problems;
+use crate::model::replay::Reads;
 use crate::model::response::AllowHeaders;
 use crate::model::response::AllowNames;
 use crate::outbound;
@@ -78,6 +80,8 @@ use crate::storage::Storage;
 #[derive(Debug)]
 pub struct Snapshot {
     pub policy: Policy,
+    /// What it looks at.
+    pub reads: Reads,
     /// Lists of identity sources; a route names its list by number.
     pub sources: Vec<Vec<Arc<Source>>>,
     /// For each of these lists, the headers of an allow to an anonymous caller, once there was one.
@@ -206,6 +210,12 @@ impl Snapshot {
     /// Keep what is known of the uses of keys when this takes the place of another.
     pub fn remember(&self, uses: &[KeyUse]) {
         self.sources.iter().flatten().filter_map(|source| source.api_keys()).for_each(|keys| keys.remember(uses));
+    }
+
+    /// The names of the sources in these lists.
+    pub fn source_names(&self, lists: impl Iterator<Item = usize>) -> Vec<Vec<&str>> {
+        let names = |list: usize| self.sources.get(list).into_iter().flatten().map(|source| &*source.name).collect();
+        lists.map(names).collect()
     }
 
     /// The header fields that hold nothing but credentials for this list of sources, and need not reach the
@@ -363,7 +373,9 @@ impl Parts {
         let owned = headers.owned();
         let spoof = SpoofGuard::new(mode, owned.iter().map(http::HeaderName::as_str)).also(NEVER_THE_CLIENTS);
         let sources = names.source_lists();
+        let reads = reads::reads(&blocks, &address, &headers, &spoof, &names.identities.all());
         Snapshot {
+            reads,
             policy: Policy { hosts: HostTable::new(blocks), address, spoof, headers },
             nobodys: sources.iter().map(|_| OnceLock::new()).collect(),
             names: sources.iter().map(|_| OnceLock::new()).collect(),

@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::fmt::Write;
 
+use serde_json::Value;
+
 /// The members of one object, written one after the other. The braces are the caller's.
 pub(super) struct Members<'o> {
     out: &'o mut String,
@@ -47,17 +49,40 @@ impl<'o> Members<'o> {
         self.out.push('"');
     }
 
-    /// A list of texts.
-    pub(super) fn texts<'t>(&mut self, name: &'static str, values: impl Iterator<Item = &'t str>) {
+    pub(super) fn integer(&mut self, name: &'static str, value: i64) {
+        self.name(name);
+        let _ = write!(self.out, "{value}");
+    }
+
+    /// A member whose name comes from outside.
+    pub(super) fn value(&mut self, name: &str, value: &Value) {
+        self.named(name);
+        tree(self.out, value);
+    }
+
+    /// The same with a list of texts.
+    pub(super) fn named_texts<'t>(&mut self, name: &str, values: impl Iterator<Item = &'t str>) {
+        self.named(name);
+        list(self.out, values);
+    }
+
+    /// A list of lists of texts.
+    pub(super) fn lists<'t>(&mut self, name: &'static str, lists: impl Iterator<Item = impl Iterator<Item = &'t str>>) {
         self.name(name);
         self.out.push('[');
-        for (number, value) in values.enumerate() {
+        for (number, values) in lists.enumerate() {
             if number > 0 {
                 self.out.push(',');
             }
-            quote(self.out, value);
+            list(self.out, values);
         }
         self.out.push(']');
+    }
+
+    /// A list of texts.
+    pub(super) fn texts<'t>(&mut self, name: &'static str, values: impl Iterator<Item = &'t str>) {
+        self.name(name);
+        list(self.out, values);
     }
 
     pub(super) fn object(&mut self, name: &'static str, fill: impl FnOnce(&mut Members<'_>)) {
@@ -65,6 +90,15 @@ impl<'o> Members<'o> {
         self.out.push('{');
         fill(&mut Members::new(self.out));
         self.out.push('}');
+    }
+
+    fn named(&mut self, name: &str) {
+        if !self.first {
+            self.out.push(',');
+        }
+        self.first = false;
+        quote(self.out, name);
+        self.out.push(':');
     }
 
     fn name(&mut self, name: &'static str) {
@@ -75,6 +109,45 @@ impl<'o> Members<'o> {
         self.out.push('"');
         self.out.push_str(name);
         self.out.push_str("\":");
+    }
+}
+
+fn list<'t>(out: &mut String, values: impl Iterator<Item = &'t str>) {
+    out.push('[');
+    for (number, value) in values.enumerate() {
+        if number > 0 {
+            out.push(',');
+        }
+        quote(out, value);
+    }
+    out.push(']');
+}
+
+/// Any value. Claims are no deeper than their reader took them, which is 32 levels.
+fn tree(out: &mut String, value: &Value) {
+    match value {
+        Value::Null => out.push_str("null"),
+        Value::Bool(truth) => out.push_str(if *truth { "true" } else { "false" }),
+        Value::Number(number) => drop(write!(out, "{number}")),
+        Value::String(text) => quote(out, text),
+        Value::Array(values) => {
+            out.push('[');
+            for (number, value) in values.iter().enumerate() {
+                if number > 0 {
+                    out.push(',');
+                }
+                tree(out, value);
+            }
+            out.push(']');
+        }
+        Value::Object(members) => {
+            out.push('{');
+            let mut inside = Members::new(out);
+            for (name, value) in members {
+                inside.value(name, value);
+            }
+            out.push('}');
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! and the chain before it.
 
 use crate::audit::json::Members;
+use crate::audit::replay;
 use crate::model::client_ip::ClientAddress;
 use crate::model::record::Counts;
 use crate::model::record::Record;
@@ -88,6 +89,9 @@ pub fn decision(record: &Record<'_>, with_query: bool) -> String {
             }
         });
     }
+    if let Some(replay) = &record.replay {
+        line.object("replay", |line| replay::write(line, record, replay, with_query));
+    }
     body.push('}');
     body
 }
@@ -163,6 +167,7 @@ mod tests {
             generation: 7,
             took: Some(Duration::from_nanos(41_999)),
             trace: TraceContext::parse(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+            replay: None,
             detail: Some("canary of a detail"),
             counts: Counts { spoofed: 2, ..Counts::default() },
         }
@@ -202,6 +207,7 @@ mod tests {
             mentioned: None,
             took: None,
             trace: None,
+            replay: None,
             counts: Counts::default(),
             ..record(&decision, &nothing, &policy)
         };

@@ -19,6 +19,8 @@ pub struct AuditSettings {
     pub fsync: Fsync,
     /// Lines hold the query of the request.
     pub include_query: bool,
+    /// Lines hold what another policy needs to judge their requests again.
+    pub replay: bool,
     /// Each line names the one before it.
     pub chain: bool,
     /// Signs checkpoints of the chain.
@@ -36,6 +38,7 @@ impl AuditSettings {
             rotation: Rotation::default(),
             fsync: Fsync::default(),
             include_query: false,
+            replay: false,
             chain: true,
             signer: None,
         }

@@ -132,7 +132,12 @@ fn explain(
         format!("{} host `{}`, path `{}`", request.method, request.host.name(), request.path.canonical().text())
     });
     forwarding::note(client, &policy.snapshot.policy.address, notes);
-    let mut given = Given { decision_id: DecisionId(0), now: clock::now(), answers: Answers::none(), assumed };
+    let mut given = Given {
+        decision_id: DecisionId(0),
+        now: clock::now(),
+        answers: Answers::none(),
+        assumed: assumed.map(crate::engine::walk::Assumed::Caller),
+    };
     loop {
         let mut taken = notes.clone();
         match walk(&policy.snapshot, &request, &given, &mut taken) {
@@ -140,6 +145,7 @@ fn explain(
                 *notes = taken;
                 return Ok(Outcome::Walked(walked));
             }
+            Walk::Unknown => anyhow::bail!("a request that is there was taken for one that is remembered"),
             Walk::Needs(need) => {
                 let (source, answer) = (need.source.clone(), find_out(need, given.now)?);
                 anyhow::ensure!(given.answers.keep(source, answer), "an identity source asks for ever");

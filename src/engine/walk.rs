@@ -21,6 +21,7 @@ use crate::model::identity::Principal;
 use crate::model::identity::Terms;
 use crate::model::reason::Reason;
 use crate::model::record::Counts;
+use crate::model::replay::Seen;
 use crate::model::request::Request;
 use crate::model::response::Allow;
 use crate::model::response::AllowHeaders;
@@ -42,6 +43,8 @@ pub enum Walk {
     Done(Box<Walked>),
     /// Walk again with the answer to this.
     Needs(Need),
+    /// Only of a request that is remembered: nobody knows what these sources would have made of its credentials.
+    Unknown,
 }
 
 /// A finished walk.
@@ -53,6 +56,11 @@ pub struct Walked {
     pub counts: Counts,
     /// For the operator, never for the client.
     pub detail: Option<String>,
+    /// What became of the credentials.
+    pub seen: Seen,
+    /// The list of identity sources that was asked, and those that other readings of the path have.
+    pub asked: Option<usize>,
+    pub also_asked: Vec<usize>,
 }
 
 /// What a walk is told besides the request.
@@ -62,8 +70,34 @@ pub struct Given {
     pub now: Timestamp,
     /// What earlier walks needed, and what came of it.
     pub answers: Answers,
-    /// Take this caller for granted instead of looking at credentials: `explain --as`, never `serve`.
-    pub assumed: Option<Principal>,
+    /// Take this for granted instead of looking at credentials: `explain --as` and replays, never `serve`.
+    pub assumed: Option<Assumed>,
+}
+
+/// Who is asking, when credentials are not looked at.
+#[derive(Clone, Debug)]
+pub enum Assumed {
+    /// This caller, whatever the route asks.
+    Caller(Principal),
+    /// What a log remembers.
+    Remembered(Box<Remembered>),
+}
+
+/// What identity sources made of the credentials of a request when it was there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Remembered {
+    /// The lists of sources that were asked, by their names.
+    pub sources: Vec<Vec<String>>,
+    /// `None`: nobody was asked.
+    pub credentials: Option<Credentials>,
+}
+
+/// What they said.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Credentials {
+    Absent,
+    Proven(Principal),
+    Refused { reason: Reason, login_helps: bool },
 }
 
 /// Walk a canonical request through the policy.
@@ -87,6 +121,9 @@ pub fn walk(snapshot: &Snapshot, request: &Request<'_>, given: &Given, trace: &m
         login_helps: false,
         challenge: Challenge::default(),
         detail: None,
+        seen: Seen::Nothing,
+        asked: None,
+        also_asked: Vec::new(),
     };
     visit.counts.spoofed = spoofed.count();
     if spoofed.refuse {
@@ -109,7 +146,9 @@ pub fn walk(snapshot: &Snapshot, request: &Request<'_>, given: &Given, trace: &m
     let principal = match visit.identify(&routed, trace) {
         Ok(principal) => principal,
         Err(Stop::Needs(need)) => return Walk::Needs(need),
+        Err(Stop::Unknown) => return Walk::Unknown,
         Err(Stop::Denied(reason)) => {
+            visit.seen = Seen::Refused { login_helps: visit.login_helps };
             let denied = Denied {
                 reason,
                 place: Some(routed.route.id.place.clone()),
@@ -135,11 +174,15 @@ struct Visit<'r> {
     login_helps: bool,
     challenge: Challenge,
     detail: Option<String>,
+    seen: Seen,
+    asked: Option<usize>,
+    also_asked: Vec<usize>,
 }
 
 /// Why there is no principal.
 enum Stop {
     Needs(Need),
+    Unknown,
     Denied(Reason),
 }
 
@@ -150,9 +193,15 @@ impl Visit<'_> {
         if routed.asks_nobody() {
             return Ok(Principal::Anonymous);
         }
-        if let Some(assumed) = &given.assumed {
-            trace.note(Station::Authenticate, None, || format!("taken for granted: {}", describe(assumed)));
-            return Ok(assumed.clone());
+        self.asked = Some(routed.route.sources.list);
+        self.also_asked.extend(routed.other_sources());
+        match &given.assumed {
+            None => {}
+            Some(Assumed::Caller(assumed)) => {
+                trace.note(Station::Authenticate, None, || format!("taken for granted: {}", describe(assumed)));
+                return Ok(assumed.clone());
+            }
+            Some(Assumed::Remembered(remembered)) => return self.remember(remembered, trace),
         }
         let attempt = |list: usize, trace: &mut T| {
             let sources = snapshot.sources.get(list).map_or(&[][..], Vec::as_slice);
@@ -170,10 +219,12 @@ impl Visit<'_> {
                 }
                 let principal = Principal::Identified(identity);
                 trace.note(Station::Authenticate, None, || format!("proven: {}", describe(&principal)));
+                self.seen = Seen::Proven;
                 principal
             }
             Attempt::Absent => {
                 self.login_helps = true;
+                self.seen = Seen::Absent;
                 Principal::Anonymous
             }
             Attempt::Needs(need) => return Err(Stop::Needs(need)),
@@ -199,6 +250,33 @@ impl Visit<'_> {
             }
         }
         Ok(principal)
+    }
+
+    /// Station 5 of a request that is only remembered: the same, if the same sources are asked.
+    fn remember(&mut self, remembered: &Remembered, trace: &mut impl Trace) -> Result<Principal, Stop> {
+        let sources = self.snapshot.source_names(self.asked.into_iter().chain(self.also_asked.iter().copied()));
+        let Some(credentials) = remembered.credentials.as_ref().filter(|_| sources.iter().eq(&remembered.sources))
+        else {
+            return Err(Stop::Unknown);
+        };
+        self.challenge = self.asked.map(|list| self.snapshot.challenge(list)).unwrap_or_default();
+        match credentials {
+            Credentials::Absent => {
+                trace.note(Station::Authenticate, None, || "remembered: no credential".to_owned());
+                (self.login_helps, self.seen) = (true, Seen::Absent);
+                Ok(Principal::Anonymous)
+            }
+            Credentials::Proven(principal) => {
+                trace.note(Station::Authenticate, None, || format!("remembered: {}", describe(principal)));
+                self.seen = Seen::Proven;
+                Ok(principal.clone())
+            }
+            Credentials::Refused { reason, login_helps } => {
+                trace.note(Station::Authenticate, None, || format!("remembered: refused, {reason}"));
+                self.login_helps = *login_helps;
+                Err(Stop::Denied(*reason))
+            }
+        }
     }
 
     /// Station 8 for an allow: every owned header is set or made absent.
@@ -302,8 +380,8 @@ impl Visit<'_> {
     }
 
     fn done(self, decision: Decision, verdict: Verdict) -> Walk {
-        let Visit { address, counts, detail, .. } = self;
-        Walk::Done(Box::new(Walked { decision, verdict, address, counts, detail }))
+        let Visit { address, counts, detail, seen, asked, also_asked, .. } = self;
+        Walk::Done(Box::new(Walked { decision, verdict, address, counts, detail, seen, asked, also_asked }))
     }
 }
 

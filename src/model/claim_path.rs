@@ -95,6 +95,25 @@ impl ClaimPath {
         })
     }
 
+    /// Put a value where the path finds it.
+    pub fn put(&self, claims: &mut Map<String, Value>, value: Value) {
+        if self.whole {
+            claims.insert(self.text.clone(), value);
+            return;
+        }
+        let Some((last, before)) = self.steps.split_last() else { return };
+        let mut inside = claims;
+        for step in before {
+            let next = inside.entry(step.clone()).or_insert_with(|| Value::Object(Map::new()));
+            if !next.is_object() {
+                *next = Value::Object(Map::new());
+            }
+            let Value::Object(members) = next else { return };
+            inside = members;
+        }
+        inside.insert(last.clone(), value);
+    }
+
     /// Is this the top-level member it leads to or through?
     pub fn starts_at(&self, member: &str) -> bool {
         (self.whole && self.text == member) || self.steps.first().is_some_and(|first| first == member)

@@ -74,7 +74,6 @@ pub struct DecisionId(pub u128);
 impl DecisionId {
     /// Its characters.
     pub fn text(self) -> [u8; 26] {
-        const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
         let mut text = [b'0'; 26];
         let mut rest = self.0;
         for slot in text.iter_mut().rev() {
@@ -83,7 +82,21 @@ impl DecisionId {
         }
         text
     }
+
+    /// The reverse; `None` for what is no id.
+    pub fn parse(text: &str) -> Option<DecisionId> {
+        if text.len() != 26 {
+            return None;
+        }
+        let digit = |letter: u8| ALPHABET.iter().position(|known| *known == letter);
+        let whole =
+            text.bytes().try_fold(0_u128, |whole, letter| whole.checked_mul(32)?.checked_add(digit(letter)? as u128));
+        whole.map(DecisionId)
+    }
 }
+
+/// Crockford's base 32.
+const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 impl fmt::Display for DecisionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -105,6 +118,12 @@ mod tests {
     fn decision_ids_are_26_sortable_characters() {
         assert_eq!(DecisionId(0).to_string(), "0".repeat(26));
         assert_eq!(DecisionId(u128::MAX).to_string(), format!("7{}", "Z".repeat(25)));
+        for (text, id) in [("0".repeat(26), Some(0)), (format!("7{}", "Z".repeat(25)), Some(u128::MAX))] {
+            assert_eq!(DecisionId::parse(&text), id.map(DecisionId));
+        }
+        for text in ["", "0", &"Z".repeat(26), &"U".repeat(26), &"0".repeat(27)] {
+            assert_eq!(DecisionId::parse(text), None, "{text}");
+        }
         assert!(DecisionId(31).to_string() < DecisionId(32).to_string());
     }
 

@@ -5,6 +5,7 @@
 //! them all. The upstream path is never rewritten.
 
 pub mod escape;
+pub mod parameter;
 pub mod reading;
 
 use std::borrow::Cow;

@@ -21,6 +21,11 @@ macro_rules! reasons {
                 }
             }
 
+            /// The reverse of [`Reason::code`].
+            pub fn parse(code: &str) -> Option<Reason> {
+                Reason::ALL.into_iter().find(|reason| reason.code() == code)
+            }
+
             /// The HTTP status the reason stands for, before a dialect folds it.
             pub fn status(self) -> u16 {
                 match self {

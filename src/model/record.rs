@@ -9,6 +9,7 @@ use crate::model::client_ip::ClientAddress;
 use crate::model::decision::Decision;
 use crate::model::decision::DecisionId;
 use crate::model::dialect::Dialect;
+use crate::model::replay::Replayable;
 use crate::model::trace::TraceContext;
 
 /// Everything worth knowing about one check, made once when it is answered. It borrows: whoever keeps something of it
@@ -39,6 +40,8 @@ pub struct Record<'r> {
     pub took: Option<Duration>,
     /// The trace that the request says it is part of; `None` also where nobody asks.
     pub trace: Option<TraceContext>,
+    /// What another policy needs to judge the request again; `None` where nobody keeps it.
+    pub replay: Option<Replayable<'r>>,
     /// For the operator: what exactly was wrong. Never sent to the client.
     pub detail: Option<&'r str>,
     /// What was left out or ignored on the way.

@@ -25,6 +25,14 @@ impl Scheme {
         }
     }
 
+    /// `http` or `https`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+
     /// The port that goes without saying.
     pub fn default_port(self) -> u16 {
         match self {

@@ -73,6 +73,27 @@ impl SpoofGuard {
         self
     }
 
+    /// Tells apart guards that look for different names. FNV-1a: whoever chooses the names is no attacker.
+    pub fn fingerprint(&self) -> String {
+        let mut names: Vec<&str> = self.folded.iter().map(String::as_str).collect();
+        names.sort_unstable();
+        let octets = names.iter().flat_map(|name| name.bytes().chain([0]));
+        let hash = octets.fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| {
+            (hash ^ u64::from(octet)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        format!("{hash:016x}")
+    }
+
+    /// The client's header names that it sees, in their order; `connection` where that names one of ours.
+    pub fn sightings(&self, headers: &Headers<'_>) -> Vec<String> {
+        let nominates = |name: &[u8], value| name == b"connection" && self.is_named_in(value);
+        let seen = headers.iter().filter(|(name, value)| self.is_ours(name) || nominates(name, value));
+        // An octet that no name may hold is as odd as any other.
+        let text =
+            |name: &[u8]| name.iter().map(|octet| if octet.is_ascii() { char::from(*octet) } else { '-' }).collect();
+        seen.map(|(name, _)| text(name)).collect()
+    }
+
     /// Is this one of our names, however it is spelt?
     fn is_ours(&self, name: &[u8]) -> bool {
         let same = |ours: &String| {

@@ -73,6 +73,7 @@ pub(super) fn audit(
             Some(tree::Fsync::Line) => Fsync::Line,
         },
         include_query: written.include_query,
+        replay: written.replay,
         chain,
         signer,
     })

@@ -135,14 +135,17 @@ fn every_reason_has_its_row_in_troubleshooting() {
 #[test]
 fn every_member_of_an_audit_line_is_documented() {
     let text = read(&root().join("docs/audit.md"));
-    let table = text.split("| member | kinds | meaning |").nth(1).and_then(|rest| rest.split("\n\n").next());
     let mut documented = BTreeSet::new();
-    for row in table.expect("the schema").lines().filter(|line| line.starts_with("| `")) {
-        documented.extend(row.split('|').nth(1).unwrap_or_default().split('`').skip(1).step_by(2).map(str::to_owned));
+    for heading in ["| member | kinds | meaning |", "| member | meaning |"] {
+        let table = text.split(heading).nth(1).and_then(|rest| rest.split("\n\n").next()).expect("the schema");
+        for row in table.lines().filter(|line| line.starts_with("| `")) {
+            let names = row.split('|').nth(1).unwrap_or_default().split('`').skip(1).step_by(2);
+            documented.extend(names.map(str::to_owned));
+        }
     }
     // `dropped` alone cannot be had at will.
     let mut known = BTreeSet::from(["lines".to_owned()]);
-    for line in audit_lines() {
+    for line in audit_lines().into_iter().chain(crate::replay::lines()) {
         for (name, value) in line.as_object().expect("an object") {
             match value.as_object() {
                 None => drop(known.insert(name.clone())),
@@ -207,6 +210,7 @@ fn audit_lines() -> Vec<serde_json::Value> {
             generation: 7,
             took: Some(Duration::ZERO),
             trace: TraceContext::parse(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+            replay: None,
             detail: None,
             counts: Counts { ignored_forwarding: 1, dropped_groups: 1, dropped_values: 1, spoofed: 1 },
         }));

@@ -39,6 +39,8 @@ mod proxy;
 #[cfg(test)]
 mod recipes;
 #[cfg(test)]
+mod replay;
+#[cfg(test)]
 mod rows;
 #[cfg(test)]
 mod server;

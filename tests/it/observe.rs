@@ -206,6 +206,7 @@ fn everything() -> String {
             generation: 2,
             took: Some(Duration::from_micros(40)),
             trace: None,
+            replay: None,
             detail: None,
             counts: Counts::default(),
         });

@@ -96,7 +96,8 @@ fn fields() -> impl Strategy<Value = Vec<&'static str>> {
     subsequence(FIELDS.to_vec(), 0..4)
 }
 
-fn asked() -> impl Strategy<Value = Asked> {
+/// Requests of the world of the fuzz targets.
+pub(crate) fn asked() -> impl Strategy<Value = Asked> {
     let from = select(vec!["192.0.2.7", "198.51.100.7", "2001:db8::7"]);
     (method(), any_host(), target(), from, fields()).prop_map(|(method, host, target, from, fields)| {
         let fields: String = fields.iter().map(|field| format!("\n{field}")).collect();

@@ -34,6 +34,10 @@ pub struct Audit {
     /// `true`: lines hold the query of the request, which may hold secrets.
     #[serde(default)]
     pub include_query: bool,
+    /// `true`: lines hold what another policy needs to judge their requests again: all groups, mail address, name and those
+    /// claims, header fields and parameters that the policy looks at. Default: `false`.
+    #[serde(default)]
+    pub replay: bool,
     /// `true`: each line holds the SHA-256 of the one before it. Default: `true`.
     #[serde(default)]
     pub chain: Option<At<bool>>,

@@ -70,6 +70,7 @@ fn reason(snapshot: &Snapshot, target: &str, fields: &[(&str, &str)]) -> Reason 
     match walk(snapshot, &request, &given, &mut Silent) {
         Walk::Done(walked) => walked.decision.reason,
         Walk::Needs(need) => panic!("{need:?}"),
+        Walk::Unknown => panic!("nothing is remembered"),
     }
 }
 

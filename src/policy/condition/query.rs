@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::model::path::parameter::decode;
+use crate::model::path::parameter::pairs;
 use crate::policy::truth::Truth;
 
 /// The parameter must stand once, with one of these values.
@@ -20,8 +22,7 @@ impl QueryTest {
             return Truth::Unknown;
         }
         let mut found = None;
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        for (name, value) in pairs(query) {
             let (Some(name), Some(value)) = (decode(name), decode(value)) else { return Truth::Unknown };
             if name == self.name.as_bytes() {
                 if found.is_some() {
@@ -35,23 +36,6 @@ impl QueryTest {
             None => Truth::False,
         }
     }
-}
-
-fn decode(text: &str) -> Option<Vec<u8>> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'+' => decoded.push(b' '),
-            b'%' => {
-                let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
-                let (high, low) = (digit(bytes.next())?, digit(bytes.next())?);
-                decoded.push(u8::try_from(high * 16 + low).ok()?);
-            }
-            _ => decoded.push(byte),
-        }
-    }
-    Some(decoded)
 }
 
 impl fmt::Display for QueryTest {

@@ -36,6 +36,7 @@ fn took(metrics: &Metrics, policy: &Arc<str>, route: Option<&Arc<RouteId>>, reas
         generation: 7,
         took,
         trace: None,
+        replay: None,
         detail: None,
         counts: Counts { dropped_groups: 2, ..Counts::default() },
     });

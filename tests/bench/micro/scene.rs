@@ -222,6 +222,7 @@ fn walked(snapshot: &Snapshot, request: &Request<'_>, given: &Given) -> Result<V
     match walk(snapshot, request, given, &mut Silent) {
         Walk::Done(walked) => Ok(walked.verdict),
         Walk::Needs(need) => bail!("the walk needs {need:?}"),
+        Walk::Unknown => bail!("nothing is remembered"),
     }
 }
 

@@ -63,7 +63,7 @@ fn allows(snapshot: &postern::snapshot::Snapshot, asked: &Asked) -> bool {
     let Ok(request) = request else { return false };
     match walk(snapshot, &request, &given, &mut postern::policy::trace::Silent) {
         Walk::Done(walked) => walked.decision.reason.allows(),
-        Walk::Needs(_) => panic!("a public route asks for keys"),
+        Walk::Needs(_) | Walk::Unknown => panic!("a public route asks for keys"),
     }
 }
 
