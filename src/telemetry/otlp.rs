@@ -9,7 +9,6 @@ pub mod outbox;
 pub use tracer::Tracing;
 
 /// The messages: our own subset of them, under `proto/opentelemetry`.
-#[expect(clippy::allow_attributes, reason = "the generator writes it so")]
 pub mod wire {
     include!(concat!(env!("OUT_DIR"), "/otlp_v1.rs"));
     pub use opentelemetry::proto::collector::metrics::v1 as metrics_service;

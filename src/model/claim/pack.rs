@@ -33,11 +33,17 @@ struct Written {
     to: usize,
 }
 
+impl Default for Packer {
+    fn default() -> Packer {
+        let (packed, written) = (String::with_capacity(1024), Vec::with_capacity(REMEMBERED));
+        Packer { packed, written, marked: [0; MARKS] }
+    }
+}
+
 impl Packer {
     /// One of nothing.
     pub fn new() -> Packer {
-        let (packed, written) = (String::with_capacity(1024), Vec::with_capacity(REMEMBERED));
-        Packer { packed, written, marked: [0; MARKS] }
+        Packer::default()
     }
 
     /// Add a text.

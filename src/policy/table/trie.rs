@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn literals_of_every_length_are_found_and_no_others() {
         let literals: Vec<String> =
-            (1..30).map(|length| "abcdefghijklmnopqrstuvwxyz1234"[..length].to_owned()).collect();
+            (1..30).map(|length| "abcdefghijklmnopqrstuvwxyz1234".chars().take(length).collect()).collect();
         let mut trie = Trie::default();
         for (literal, number) in literals.iter().zip(0..) {
             trie.insert(&PathPattern::parse(&format!("/{literal}/x")).expect("a pattern"), number, false);

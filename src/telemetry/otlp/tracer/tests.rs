@@ -50,6 +50,7 @@ async fn spans(settings: &Tracing, numbers: std::ops::Range<u128>, trace: Option
             generation: 3,
             took: Some(Duration::from_micros(40)),
             trace,
+            replay: None,
             detail: Some("a detail that is for the log"),
             counts: Counts::default(),
         });
