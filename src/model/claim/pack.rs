@@ -7,43 +7,24 @@ use crate::model::claim::Packed;
 use crate::model::claim::tag;
 use crate::model::claim::word;
 
-/// So many texts are remembered, in case one of them comes again.
+/// So many texts are looked through for one that stands there already. More would make packing a large token slow.
 const REMEMBERED: usize = 64;
-
-/// So many marks a text may have. A power of two.
-const MARKS: usize = 256;
 
 /// A shorter text takes no more than a reference to it.
 const SHORTEST: usize = 3;
 
 /// Packs values, one after the other.
+#[derive(Default)]
 pub struct Packer {
     packed: String,
-    /// The texts written out.
-    written: Vec<Written>,
-    /// For each mark the number of the last of these texts that bears it, from 1. Texts that share a mark push each other
-    /// out, which costs room and nothing else.
-    marked: [u8; MARKS],
-}
-
-/// A text written out: where its tag stands, and where it begins and ends.
-struct Written {
-    tag: usize,
-    from: usize,
-    to: usize,
-}
-
-impl Default for Packer {
-    fn default() -> Packer {
-        let (packed, written) = (String::with_capacity(1024), Vec::with_capacity(REMEMBERED));
-        Packer { packed, written, marked: [0; MARKS] }
-    }
+    /// The texts written out: where their tags stand, and where they begin and end.
+    written: Vec<(usize, usize, usize)>,
 }
 
 impl Packer {
     /// One of nothing.
     pub fn new() -> Packer {
-        Packer::default()
+        Packer { packed: String::with_capacity(1024), written: Vec::with_capacity(REMEMBERED) }
     }
 
     /// Add a text.
@@ -51,28 +32,22 @@ impl Packer {
         if let Some(word) = word::number(text) {
             return self.tag(tag::WORD.saturating_add(word));
         }
-        if let Some(at) = self.before(text) {
+        let same = |(_, from, to): &&(usize, usize, usize)| {
+            to - from == text.len() && self.packed.get(*from..*to) == Some(text)
+        };
+        if let Some((at, ..)) = self.written.iter().find(same) {
+            let at = *at as u64;
             self.tag(tag::AGAIN);
-            return self.number(at as u64);
+            return self.number(at);
         }
-        let tag = self.packed.len();
+        let at = self.packed.len();
         self.tag(tag::TEXT);
         self.number(text.len() as u64);
         let from = self.packed.len();
         self.packed.push_str(text);
         if text.len() >= SHORTEST && self.written.len() < REMEMBERED {
-            self.written.push(Written { tag, from, to: self.packed.len() });
-            if let Some(marked) = self.marked.get_mut(mark(text)) {
-                *marked = self.written.len() as u8;
-            }
+            self.written.push((at, from, self.packed.len()));
         }
-    }
-
-    /// Where the tag of this very text stands, if it was written before and is remembered.
-    fn before(&self, text: &str) -> Option<usize> {
-        let number = usize::from(*self.marked.get(mark(text))?);
-        let Written { tag, from, to } = self.written.get(number.checked_sub(1)?)?;
-        (self.packed.get(*from..*to)? == text).then_some(*tag)
     }
 
     /// Add a text, or null.
@@ -159,11 +134,4 @@ impl Packer {
         }
         self.packed.push(char::from(number as u8));
     }
-}
-
-/// Something of a text that tells it from most others: its length, and the octets at its ends.
-fn mark(text: &str) -> usize {
-    let octet = |octet: Option<&u8>| octet.copied().map_or(0, usize::from);
-    let (first, last) = (octet(text.as_bytes().first()), octet(text.as_bytes().last()));
-    (text.len() * 37 + first * 11 + last) % MARKS
 }
