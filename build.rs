@@ -9,6 +9,7 @@ const INTERFACES: [(&str, &[&str]); 2] = [
     (
         "otlp_v1.rs",
         &[
+            "proto/opentelemetry/proto/collector/logs/v1/logs_service.proto",
             "proto/opentelemetry/proto/collector/metrics/v1/metrics_service.proto",
             "proto/opentelemetry/proto/collector/trace/v1/trace_service.proto",
         ],

@@ -9,6 +9,7 @@ mod collector;
 mod file;
 mod json;
 pub mod line;
+mod otlp;
 mod outbox;
 mod queue;
 pub mod replay;
@@ -35,6 +36,7 @@ use crate::audit::collector::About;
 use crate::audit::collector::Collector;
 use crate::audit::collector::Kind;
 use crate::audit::file::LogFile;
+use crate::audit::otlp::Otlp;
 use crate::audit::outbox::Outbox;
 use crate::audit::queue::Queue;
 use crate::audit::settings::AuditSettings;
@@ -47,6 +49,8 @@ use crate::audit::sink::Stdout;
 use crate::audit::syslog::Syslog;
 use crate::audit::tail::Tail;
 use crate::audit::writer::Writer;
+use crate::export::ExportError;
+use crate::export::logs::LogCourier;
 use crate::model::decision::Effect;
 use crate::model::record::Record;
 use crate::model::status::AuditStatus;
@@ -62,6 +66,8 @@ pub enum AuditError {
         #[source]
         source: io::Error,
     },
+    #[error("the collector of the audit log cannot be told anything")]
+    Collector(#[from] ExportError),
     #[error("no thread for the audit log")]
     Thread(#[source] io::Error),
 }
@@ -180,6 +186,7 @@ fn collect(
         Arc::new(Outbox::new(name, settings.queue, longest, promised, metrics.sink(name)))
     };
     match collection {
+        Collection::Otlp(otlp) => send(Otlp(LogCourier::new(otlp)?), outbox("otlp", Otlp::LONGEST)),
         Collection::Syslog(syslog) => send(Syslog::new(syslog.clone()), outbox("syslog", Syslog::longest(syslog))),
     }
 }

@@ -4,6 +4,7 @@
 //! away costs spans, which are counted, and nothing else.
 
 mod courier;
+pub mod logs;
 mod pace;
 pub mod settings;
 mod transport;
@@ -25,7 +26,10 @@ use crate::outbound::OutboundError;
 use crate::telemetry::Telemetry;
 use crate::telemetry::metrics::Signal;
 use crate::telemetry::otlp::outbox::Outbox;
+use crate::telemetry::otlp::text;
+use crate::telemetry::otlp::wire::common::InstrumentationScope;
 use crate::telemetry::otlp::wire::metrics::Metric;
+use crate::telemetry::otlp::wire::resource::Resource;
 use crate::telemetry::otlp::wire::trace::Span;
 
 /// Why no collector is told anything.
@@ -117,4 +121,14 @@ impl Exporter {
         self.closing.cancel();
         self.ended.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(within).is_ok()
     }
+}
+
+/// Who tells it.
+fn resource(settings: &OtlpSettings) -> Resource {
+    Resource { attributes: settings.resource.iter().map(|(name, value)| text(name, value.as_str())).collect() }
+}
+
+/// What made it.
+fn scope() -> InstrumentationScope {
+    InstrumentationScope { name: "postern".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
 }

@@ -329,8 +329,9 @@ fn parts(config: &tree::Config, surroundings: &Surroundings<'_>, problems: &mut 
     let tls = tls::tls(config.listen.tls.as_ref(), &listen, surroundings, problems);
     let state_dir = state_dir(config, problems);
     let revocations = revocation::revocations(config.revocation.as_ref(), &names.identities, surroundings, problems);
-    let audit = audit::audit(config.audit.as_ref(), surroundings, problems);
-    let otlp = telemetry::otlp(config.telemetry.as_ref(), surroundings, problems);
+    let told_lines = config.audit.as_ref().is_some_and(|audit| audit::goes_by_otlp(audit));
+    let otlp = telemetry::otlp(config.telemetry.as_ref(), told_lines, surroundings, problems);
+    let audit = audit::audit(config.audit.as_ref(), otlp.as_ref(), surroundings, problems);
     Parts {
         names,
         blocks,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::audit::signer::Signer;
+use crate::export::settings::OtlpSettings;
 use crate::outbound::socket::Endpoint;
 
 /// The `audit` setting, built.
@@ -52,6 +53,7 @@ pub const QUEUE: usize = 8192;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Collection {
     Syslog(SyslogSettings),
+    Otlp(OtlpSettings),
 }
 
 /// The `audit.syslog` setting, built.

@@ -15,6 +15,8 @@ use tracing::info;
 use tracing::warn;
 
 use crate::export::pace::Pace;
+use crate::export::resource;
+use crate::export::scope;
 use crate::export::settings::OtlpSettings;
 use crate::export::transport::CallError;
 use crate::export::transport::Transport;
@@ -23,8 +25,6 @@ use crate::telemetry::log::Plain;
 use crate::telemetry::metrics::ExportMetrics;
 use crate::telemetry::metrics::Signal;
 use crate::telemetry::otlp::outbox::Outbox;
-use crate::telemetry::otlp::text;
-use crate::telemetry::otlp::wire::common::InstrumentationScope;
 use crate::telemetry::otlp::wire::metrics::Metric;
 use crate::telemetry::otlp::wire::metrics::ResourceMetrics;
 use crate::telemetry::otlp::wire::metrics::ScopeMetrics;
@@ -62,8 +62,7 @@ impl Courier {
         counters: ExportMetrics,
         closing: CancellationToken,
     ) -> Courier {
-        let attributes = settings.resource.iter().map(|(name, value)| text(name, value.as_str())).collect();
-        let resource = Resource { attributes };
+        let resource = resource(settings);
         Courier { signal, transport, resource, counters, closing, failing: AtomicBool::new(false) }
     }
 
@@ -170,9 +169,4 @@ impl Courier {
             warn!(signal = self.signal.name(), rejected, why = %Plain(why), "the collector refused a part");
         }
     }
-}
-
-/// Who made them.
-fn scope() -> InstrumentationScope {
-    InstrumentationScope { name: "postern".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
 }

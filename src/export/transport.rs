@@ -109,6 +109,8 @@ impl Transport {
         let path = match (self.protocol, signal) {
             (Protocol::Grpc, Signal::Traces) => "opentelemetry.proto.collector.trace.v1.TraceService/Export",
             (Protocol::Grpc, Signal::Metrics) => "opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+            (Protocol::Grpc, Signal::Logs) => "opentelemetry.proto.collector.logs.v1.LogsService/Export",
+            (Protocol::Http, Signal::Logs) => "v1/logs",
             (Protocol::Http, Signal::Traces) => "v1/traces",
             (Protocol::Http, Signal::Metrics) => "v1/metrics",
         };

@@ -17,6 +17,7 @@ use crate::config::at::At;
 use crate::config::load::Surroundings;
 use crate::config::tree;
 use crate::config::tree::SecretRef;
+use crate::export::settings::OtlpSettings;
 use crate::model::problem::Problem;
 use crate::model::problem::Problems;
 use crate::snapshot::duration;
@@ -32,6 +33,7 @@ const AGES: std::ops::RangeInclusive<Duration> = Duration::from_secs(60)..=Durat
 /// Build `audit`.
 pub(super) fn audit(
     written: Option<&At<tree::Audit>>,
+    collector: Option<&OtlpSettings>,
     surroundings: &Surroundings<'_>,
     problems: &mut Problems,
 ) -> Option<AuditSettings> {
@@ -57,10 +59,11 @@ pub(super) fn audit(
         }
     };
     let syslog = written.syslog.as_ref().and_then(|written| syslog::syslog(written, surroundings, problems));
+    let otlp = otlp(written, collector, problems);
     let rotation = written.rotate.as_ref().map(|rotate| rotation(rotate, &target, problems)).unwrap_or_default();
     Some(AuditSettings {
         target: target?,
-        collections: syslog.map(Collection::Syslog).into_iter().collect(),
+        collections: syslog.map(Collection::Syslog).into_iter().chain(otlp.map(Collection::Otlp)).collect(),
         when_full: match written.when_full.as_deref() {
             None | Some(tree::WhenFull::Drop) => WhenFull::Drop,
             Some(tree::WhenFull::Refuse) => WhenFull::Refuse,
@@ -79,6 +82,21 @@ pub(super) fn audit(
     })
 }
 
+/// Does the collector get the lines?
+pub(super) fn goes_by_otlp(written: &tree::Audit) -> bool {
+    written.otlp.as_deref() == Some(&true)
+}
+
+fn otlp(written: &At<tree::Audit>, collector: Option<&OtlpSettings>, problems: &mut Problems) -> Option<OtlpSettings> {
+    let place = &written.otlp.as_ref().filter(|otlp| otlp.value)?.place;
+    if collector.is_none() {
+        let message = "there is no collector that could get the lines";
+        let help = "write `telemetry: {otlp: {endpoint: 'http://collector:4317'}}`";
+        problems.push(Problem::error(place.clone(), "", message).help(help));
+    }
+    collector.cloned()
+}
+
 /// At most one of the two, and where nobody else gets the lines exactly one.
 fn target(written: &At<tree::Audit>, problems: &mut Problems) -> Option<Target> {
     let stdout = written.stdout.as_ref().filter(|stdout| stdout.value);
@@ -93,7 +111,7 @@ fn target(written: &At<tree::Audit>, problems: &mut Problems) -> Option<Target> 
         }
         (Some(_), Some(stdout)) => Problem::error(stdout.place.clone(), "", "the audit log goes to one place")
             .help("write `path` or `stdout: true`"),
-        (None, None) if written.syslog.is_some() => return Some(Target::Nowhere),
+        (None, None) if written.syslog.is_some() || goes_by_otlp(written) => return Some(Target::Nowhere),
         (None, None) => Problem::error(written.place.clone(), "", "the audit log goes nowhere")
             .help("write `path: /var/log/postern/audit.jsonl`, `stdout: true` or `syslog: {address: unix:/dev/log}`"),
     };

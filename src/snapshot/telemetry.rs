@@ -36,6 +36,7 @@ const OURS: [&str; 8] =
 /// Build `telemetry`.
 pub(super) fn otlp(
     written: Option<&At<tree::Telemetry>>,
+    is_told_lines: bool,
     surroundings: &Surroundings<'_>,
     problems: &mut Problems,
 ) -> Option<OtlpSettings> {
@@ -46,9 +47,9 @@ pub(super) fn otlp(
             .push(Problem::error(written.place.clone(), "", message).help("write `otlp`, or leave out `telemetry`"));
         return None;
     };
-    if otlp.traces.is_none() && otlp.metrics.is_none() {
+    if otlp.traces.is_none() && otlp.metrics.is_none() && !is_told_lines {
         let message = "the collector is told nothing";
-        let help = "write `traces: {sample: 0.01}`, `metrics: {interval: 15s}` or both";
+        let help = "write `traces: {sample: 0.01}`, `metrics: {interval: 15s}` or both; or `audit: {otlp: true}`";
         problems.push(Problem::error(otlp.place.clone(), "", message).help(help));
     }
     let endpoint = endpoint(&otlp.endpoint, problems);

@@ -178,7 +178,9 @@ fn everything() -> String {
         metrics.reloaded(result, 2, "p2");
     }
     metrics.insecure_switches(["spoof_guard"]);
-    metrics.audit().sink("syslog");
+    for sink in ["syslog", "otlp"] {
+        metrics.audit().sink(sink);
+    }
     metrics.show_key_uses(&[KeyUse { source: "robots".into(), key: "k".into(), at: 1 }]);
     metrics.show_standing(&Standing {
         ready: true,

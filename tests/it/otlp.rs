@@ -40,11 +40,16 @@ struct Served {
 impl Served {
     /// With this for `telemetry.otlp`.
     fn start(otlp: &str) -> Served {
+        Served::start_with(otlp, "")
+    }
+
+    /// The same with more of a policy.
+    fn start_with(otlp: &str, more: &str) -> Served {
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a scratch folder");
         let (http, admin) = (ports::free(), ports::free());
         let policy = format!(
             "version: 1\nlisten: {{grpc: 'unix:{}/grpc.sock', http: '127.0.0.1:{http}', admin: '127.0.0.1:{admin}'}}\n\
-             telemetry: {{otlp: {{{otlp}}}}}\nhosts: {{app.test: {{routes: [{{name: open, path: /open, public: true}}]}}}}\n...\n",
+             telemetry: {{otlp: {{{otlp}}}}}\n{more}\nhosts: {{app.test: {{routes: [{{name: open, path: /open, public: true}}]}}}}\n...\n",
             folder.path().display()
         );
         fs::write(folder.path().join("policy.yaml"), policy).expect("a policy");
@@ -139,7 +144,7 @@ fn a_trace_goes_on_over_grpc_and_over_http() {
             ("postern.host_block", "app.test"),
             ("postern.reason", "public"),
             ("postern.route", "open"),
-            ("postern.rule", "policy.yaml:4:29"),
+            ("postern.rule", "policy.yaml:5:29"),
             ("server.address", "app.test"),
             ("url.path", "/open"),
         ];
@@ -261,4 +266,54 @@ fn metrics_are_told_now_and_then_and_at_the_end() {
     assert_eq!((nginx.count, nginx.bucket_counts.iter().sum::<u64>()), (2, 2));
     assert_eq!(nginx.bucket_counts.len(), nginx.explicit_bounds.len() + 1);
     assert!(nginx.sum.is_some_and(|sum| sum > 0.0));
+}
+
+#[test]
+fn audit_lines_are_log_records_to_the_octet() {
+    for protocol in ["grpc", "http"] {
+        let collector = Collector::start(ports::free(), Mood::Takes);
+        let endpoint = format!("endpoint: 'http://127.0.0.1:{}', protocol: {protocol}", collector.port);
+        let served = Served::start_with(&endpoint, "audit: {otlp: true}");
+        assert!(served.ask("/open", None) && !served.ask("/closed", None));
+        served.end();
+        let records = collector.records();
+        let bodies: Vec<_> = records
+            .iter()
+            .map(|record| match record.body.as_ref().and_then(|body| body.value.as_ref()) {
+                Some(Value::StringValue(line)) => line.clone(),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        let told: Vec<_> = records
+            .iter()
+            .map(|record| (&*record.severity_text, record.severity_number, &*record.event_name))
+            .collect();
+        let (event, decision) = ("postern.audit", "postern.decision");
+        assert_eq!(told, [("INFO", 9, event), ("INFO", 9, decision), ("WARN", 13, decision), ("INFO", 9, event)]);
+        let line: serde_json::Value = serde_json::from_str(&bodies[2]).expect("JSON");
+        let attributes = crate::otlp::told(&records[2].attributes);
+        assert_eq!(line["id"], *attributes["postern.decision_id"]);
+        assert_eq!((&line["effect"], &*attributes["postern.effect"]), (&"deny".into(), "deny"));
+        assert!(records.iter().all(|record| record.time_unix_nano > 0));
+        // What the collector has can be judged like a file.
+        let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a scratch folder");
+        fs::write(folder.path().join("received.jsonl"), bodies.join("\n") + "\n").expect("written");
+        let mut verify = Command::new(env!("CARGO_BIN_EXE_postern"));
+        let verified = verify.args(["audit", "verify", "received.jsonl"]).current_dir(folder.path()).output();
+        let verified = verified.expect("it runs");
+        assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
+    }
+}
+
+#[test]
+fn audit_lines_wait_for_a_collector_that_is_away() {
+    let port = ports::free();
+    let endpoint = format!("endpoint: 'http://127.0.0.1:{port}'");
+    let served = Served::start_with(&endpoint, "audit: {otlp: true}");
+    assert!(served.ask("/open", None));
+    wait_until("a call that fails", || served.metric("postern_audit_sink_failing{sink=\"otlp\"}") == 1);
+    let collector = Collector::start(port, Mood::Takes);
+    collector.until("both lines", |collector| collector.records().len() == 2);
+    served.end();
+    assert_eq!(collector.records().len(), 3, "and the end of the log");
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::config::at::At;
 use crate::config::tree::SecretRef;
 
-/// One line of JSON for every decision, to a file, stdout, a syslog receiver. It is set up at the start; a reload does not change it.
+/// One line of JSON for every decision, to a file, stdout, a syslog receiver, a collector. It is set up at the start; a reload does not change it.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Audit {
@@ -19,6 +19,9 @@ pub struct Audit {
     /// A syslog receiver that gets the lines, too, or alone.
     #[serde(default)]
     pub syslog: Option<At<Syslog>>,
+    /// `true`: the collector of `telemetry.otlp` gets the lines as log records, too, or alone.
+    #[serde(default)]
+    pub otlp: Option<At<bool>>,
     /// What becomes of a request whose line cannot be kept. Default: `drop`.
     #[serde(default)]
     pub when_full: Option<At<WhenFull>>,

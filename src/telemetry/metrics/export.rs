@@ -11,6 +11,8 @@ use crate::telemetry::metrics::counters;
 pub enum Signal {
     Traces,
     Metrics,
+    /// Counted where the lines of the audit log are.
+    Logs,
 }
 
 impl Signal {
@@ -19,6 +21,7 @@ impl Signal {
         match self {
             Signal::Traces => "traces",
             Signal::Metrics => "metrics",
+            Signal::Logs => "logs",
         }
     }
 }

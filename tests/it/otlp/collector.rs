@@ -21,8 +21,10 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::TokioIo;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::metrics::v1::Metric;
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -93,6 +95,13 @@ impl Collector {
 
     pub(super) fn spans(&self) -> Vec<Span> {
         self.resource_spans().into_iter().flat_map(|spans| spans.scope_spans).flat_map(|scope| scope.spans).collect()
+    }
+
+    /// All log records so far.
+    pub(super) fn records(&self) -> Vec<LogRecord> {
+        let calls = self.heard().into_iter().filter(|heard| heard.path.contains("ogs"));
+        let all = calls.flat_map(|heard| ExportLogsServiceRequest::decode(heard.message).expect("logs").resource_logs);
+        all.flat_map(|logs| logs.scope_logs).flat_map(|scope| scope.log_records).collect()
     }
 
     /// The metrics of the last call that held any.
