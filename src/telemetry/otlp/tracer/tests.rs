@@ -121,7 +121,7 @@ async fn a_span_tells_of_the_decision_and_of_nothing_that_was_not_asked_for() {
         ("postern.policy", "digest"),
         ("postern.reason", "requirement_failed"),
         ("postern.route", "pages"),
-        ("postern.rule", "policy.yaml"),
+        ("postern.rule", "policy.yaml:1:1"),
         ("server.address", "wiki.test"),
         ("url.path", "/pages"),
     ];
