@@ -332,6 +332,7 @@ fn parts(config: &tree::Config, surroundings: &Surroundings<'_>, problems: &mut 
     let told_lines = config.audit.as_ref().is_some_and(|audit| audit::goes_by_otlp(audit));
     let otlp = telemetry::otlp(config.telemetry.as_ref(), told_lines, surroundings, problems);
     let audit = audit::audit(config.audit.as_ref(), otlp.as_ref(), surroundings, problems);
+    problems.0.extend(surroundings.exposed());
     Parts {
         names,
         blocks,

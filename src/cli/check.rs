@@ -11,7 +11,7 @@ use crate::config::schema::json_schema;
 
 /// Read a policy and report every problem in it
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Exit status: 0 sound, 2 errors in it or wrong arguments.")]
+#[command(after_help = "Exit status: 0 sound, 2 errors in it, secrets that everybody may read, or wrong arguments.")]
 pub struct Check {
     /// The policy: a file, or a folder of files [env: POSTERN_CONFIG] [default: /etc/postern/postern.yaml]
     #[arg(value_name = "PATH")]
@@ -41,12 +41,18 @@ impl Check {
         let Some(policy) = LoadedPolicy::load(path, &Machine, self.json) else {
             return Ok(crate::cli::INVALID);
         };
-        let failed = self.deny_warnings && !policy.no_warnings();
+        let exposed = policy.warnings.problems().0.iter().filter(|problem| problem.fails_check).count();
+        let failed = exposed > 0 || self.deny_warnings && !policy.no_warnings();
         if self.json {
             print::out(&format!("{:#}\n", policy.warnings.json()));
         } else {
             if !policy.no_warnings() {
                 print::err(&policy.warnings.text(print::may_colour()));
+            }
+            if exposed > 0 {
+                print::err(
+                    "error: a secret that every user may read fails the check; `postern serve` starts with it\n",
+                );
             }
             if !failed {
                 print::out(&summary(&policy, path));

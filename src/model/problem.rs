@@ -50,12 +50,21 @@ pub struct Problem {
     pub message: String,
     /// What to write instead.
     pub help: Option<String>,
+    /// `postern check` fails on it even as a warning. A server starts all the same: an outage would be worse.
+    pub fails_check: bool,
 }
 
 impl Problem {
     /// A mistake that refuses the configuration.
     pub fn error(place: impl Into<Option<Place>>, key: impl Into<String>, message: impl Into<String>) -> Problem {
-        Problem { severity: Severity::Error, place: place.into(), key: key.into(), message: message.into(), help: None }
+        Problem {
+            severity: Severity::Error,
+            place: place.into(),
+            key: key.into(),
+            message: message.into(),
+            help: None,
+            fails_check: false,
+        }
     }
 
     /// Something worth a look that refuses nothing.

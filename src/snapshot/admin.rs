@@ -15,8 +15,7 @@ const SHORTEST: usize = 16;
 /// Build `admin`.
 pub(super) fn rules(written: &tree::Admin, surroundings: &Surroundings<'_>, problems: &mut Problems) -> AdminRules {
     let token = written.token_file.as_ref().and_then(|file| {
-        problems.0.extend(surroundings.open_to_others(file));
-        let named = SecretRef { file: Some(file.clone()), env: None };
+        let named = SecretRef { file: Some(file.clone()), ..SecretRef::default() };
         let read = surroundings.secret(&At { value: named, place: file.place.clone() });
         let token = read.map_err(|problem| problems.push(problem)).ok()?;
         if token.expose().len() < SHORTEST || !token.expose().iter().all(u8::is_ascii_graphic) {

@@ -45,7 +45,6 @@ pub(super) fn audit(
             let message = "there is no chain to sign";
             problems.push(Problem::error(file.place.clone(), "", message).help("leave out `chain: false`"));
         }
-        problems.0.extend(surroundings.open_to_others(file));
         signer(file, surroundings).map_err(|problem| problems.push(problem)).ok()
     });
     let queue = match &written.queue {
@@ -162,7 +161,7 @@ fn octets(text: &str) -> Option<u64> {
 }
 
 fn signer(file: &At<String>, surroundings: &Surroundings<'_>) -> Result<Signer, Problem> {
-    let named = SecretRef { file: Some(file.clone()), env: None };
+    let named = SecretRef { file: Some(file.clone()), ..SecretRef::default() };
     let key = surroundings.secret(&At { value: named, place: file.place.clone() })?;
     Signer::read(&key).ok_or_else(|| {
         let message = "this is no signing key: it is not a private key on the curve P-256 as PKCS#8 in PEM";

@@ -63,7 +63,7 @@ pub(super) fn tls(
     let Some(written) = written else { return Tls::default() };
     let (grpc, http) = listeners(written, listen, problems);
     let settings = verifier(written, surroundings, problems)
-        .and_then(|verifier| Ok((verifier, certificate(written, surroundings, problems)?)))
+        .and_then(|verifier| Ok((verifier, certificate(written, surroundings)?)))
         .and_then(|(verifier, (chain, key))| {
             let not_after = not_after(&chain);
             Ok((server(&written.certificate, verifier, chain, key)?, not_after))
@@ -107,10 +107,8 @@ fn listeners(written: &At<tree::ListenTls>, listen: &Listen, problems: &mut Prob
 fn certificate(
     written: &tree::ListenTls,
     surroundings: &Surroundings<'_>,
-    problems: &mut Problems,
 ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Problem> {
     let chain = certificates(&written.certificate, surroundings)?;
-    problems.0.extend(written.key.file.as_ref().and_then(|file| surroundings.open_to_others(file)));
     let text = surroundings.secret(&written.key)?;
     let key = PrivateKeyDer::from_pem_slice(text.expose()).map_err(|_| {
         let message = "there is no private key in it that can be used";

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -166,4 +167,39 @@ fn the_shipped_units_are_sound() {
     let said = String::from_utf8_lossy(&output.stderr);
     let about_ours: Vec<&str> = said.lines().filter(|line| line.contains("postern")).collect();
     assert!(output.status.success() && about_ours.is_empty(), "{said}");
+}
+
+/// A folder that everybody may enter, with a policy whose admin token everybody may read.
+fn exposed() -> tempfile::TempDir {
+    let folder = folder();
+    let policy = folder.path().join("policy.yaml");
+    #[expect(clippy::disallowed_methods, reason = "a policy of our own")]
+    let text = std::fs::read_to_string(&policy).expect("a policy");
+    std::fs::write(policy, text.replace("callers", "admin: {token_file: token}\ncallers")).expect("written");
+    std::fs::write(folder.path().join("token"), "0123456789abcdef").expect("written");
+    let mode =
+        |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("a mode");
+    mode(folder.path(), 0o755);
+    mode(&folder.path().join("token"), 0o644);
+    folder
+}
+
+#[test]
+fn a_secret_that_everybody_may_read_fails_the_check_and_not_the_start() {
+    let folder = exposed();
+    let check = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
+        let output = command.args(["check", "policy.yaml"]).current_dir(folder.path()).output().expect("it runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, said) = check();
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("every user of this machine may read") && said.contains("chmod o-r"), "{said}");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
+    command.args(["serve", "-c", "policy.yaml"]).current_dir(folder.path());
+    let mut process = Process::start("postern", &mut command, &folder.path().join("log"));
+    process.wait_until("socket", || UnixStream::connect(folder.path().join("http")).is_ok());
+    assert!(process.log().contains("every user of this machine may read"), "{}", process.log());
+    std::fs::set_permissions(folder.path().join("token"), std::fs::Permissions::from_mode(0o640)).expect("a mode");
+    assert_eq!(check(), (Some(0), String::new()));
 }

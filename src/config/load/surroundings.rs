@@ -21,11 +21,18 @@ pub struct Surroundings<'w> {
     world: &'w dyn World,
     files: RefCell<BTreeSet<PathBuf>>,
     variables: RefCell<BTreeSet<String>>,
+    exposed: RefCell<Vec<Problem>>,
 }
 
 impl<'w> Surroundings<'w> {
     pub(super) fn new(folder: PathBuf, world: &'w dyn World) -> Surroundings<'w> {
-        Surroundings { folder, world, files: RefCell::default(), variables: RefCell::default() }
+        Surroundings {
+            folder,
+            world,
+            files: RefCell::default(),
+            variables: RefCell::default(),
+            exposed: RefCell::default(),
+        }
     }
 
     /// The content of a file.
@@ -60,20 +67,30 @@ impl<'w> Surroundings<'w> {
         })
     }
 
+    /// Warnings about the secrets that were asked for and that every user of this machine may read.
+    pub fn exposed(&self) -> Vec<Problem> {
+        self.exposed.take()
+    }
+
     /// A secret. One newline at its end does not belong to it; an empty one is refused.
     pub fn secret(&self, at: &At<SecretRef>) -> Result<Secret<Vec<u8>>, Problem> {
-        let (place, mut content) = match (&at.file, &at.env) {
-            (Some(file), None) => (&file.place, self.file(file)?),
-            (None, Some(name)) => match self.variable(name) {
+        let (place, mut content) = match (&at.file, &at.env, &at.credential) {
+            (Some(file), None, None) => {
+                let warning = self.open_to_others(file).map(|warning| Problem { fails_check: true, ..warning });
+                self.exposed.borrow_mut().extend(warning);
+                (&file.place, self.file(file)?)
+            }
+            (None, None, Some(name)) => (&name.place, self.credential(name)?),
+            (None, Some(name), None) => match self.variable(name) {
                 Some(value) => (&name.place, value.into_encoded_bytes()),
                 None => {
                     let message = format!("the environment variable `{}` is not set", name.value);
                     return Err(Problem::error(name.place.clone(), "", message));
                 }
             },
-            (Some(_), Some(_)) | (None, None) => {
+            _ => {
                 let message = "a secret has one source";
-                let help = "write either `{file: /run/secrets/name}` or `{env: NAME}`";
+                let help = "write one of `{file: /run/secrets/name}`, `{env: NAME}` and `{credential: name}`";
                 return Err(Problem::error(at.place.clone(), "", message).help(help));
             }
         };
@@ -84,6 +101,29 @@ impl<'w> Surroundings<'w> {
             return Err(Problem::error(place.clone(), "", "this secret is empty"));
         }
         Ok(Secret::new(content))
+    }
+
+    /// What systemd hands over under this name.
+    fn credential(&self, name: &At<String>) -> Result<Vec<u8>, Problem> {
+        const FOLDER: &str = "CREDENTIALS_DIRECTORY";
+        let refuse = |message: String, help: &str| Err(Problem::error(name.place.clone(), "", message).help(help));
+        let plain = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.' | b':');
+        if name.value.is_empty() || name.value.starts_with('.') || !name.value.bytes().all(plain) {
+            return refuse(
+                format!("`{}` is not the name of a credential", name.value),
+                "write such a name as `client-secret`",
+            );
+        }
+        self.variables.borrow_mut().insert(FOLDER.to_owned());
+        let Some(folder) = self.world.env(FOLDER) else {
+            let message = format!("there is no credential `{}`: `${FOLDER}` is not set", name.value);
+            return refuse(message, "have systemd hand it over (`LoadCredential=` in the unit), or write `{file: …}`");
+        };
+        let path = PathBuf::from(folder).join(&name.value);
+        self.files.borrow_mut().insert(path.clone());
+        self.world
+            .read(&path, MAX_FILE)
+            .map_err(|error| Problem::error(name.place.clone(), "", unreadable("credential", &path, &error, MAX_FILE)))
     }
 
     /// An environment variable. What is not Unicode in it becomes U+FFFD, which no address and no name contains.

@@ -216,11 +216,61 @@ fn surroundings_are_read_beside_the_policy_and_remembered() {
         (Some("/run/secret"), Some("LIST"), Err("a secret has one source")),
         (None, None, Err("a secret has one source")),
     ] {
-        let secret = around.secret(&at(SecretRef { file: file.map(text), env: env.map(text) }));
+        let secret = around.secret(&at(SecretRef { file: file.map(text), env: env.map(text), credential: None }));
         let secret = secret.map(|secret| secret.expose().clone()).map_err(|problem| problem.message);
         assert_eq!(secret, want.map_err(str::to_owned), "{file:?} {env:?}");
     }
     let files: Vec<String> = around.files().iter().map(|path| path.display().to_string()).collect();
     assert_eq!(files, ["/etc/p/keys.json", "/etc/p/no.json", "/run", "/run/blank", "/run/huge", "/run/secret"]);
     assert_eq!(around.variables(), ["EMPTY", "LIST", "NONE"]);
+}
+
+#[test]
+fn a_credential_is_what_systemd_hands_over() {
+    let world = Pretend::new()
+        .file("/run/credentials/postern.service/client-secret", "s3cret\n")
+        .variable("CREDENTIALS_DIRECTORY", "/run/credentials/postern.service");
+    let text = |value: &str| At { value: value.to_owned(), place: Place::whole("policy.yaml") };
+    let secret = |world: &Pretend, name: &str| {
+        let reference = SecretRef { credential: Some(text(name)), ..SecretRef::default() };
+        let reference = At { value: reference, place: Place::whole("policy.yaml") };
+        let around = Surroundings::new(PathBuf::new(), world);
+        let secret = around.secret(&reference).map(|secret| secret.expose().clone()).map_err(|problem| problem.message);
+        (secret, around.files().len())
+    };
+    assert_eq!(secret(&world, "client-secret"), (Ok(b"s3cret".to_vec()), 1));
+    let missing = "the credential `/run/credentials/postern.service/other` does not exist";
+    assert_eq!(secret(&world, "other"), (Err(missing.to_owned()), 1));
+    for name in ["", ".", "..", "../x", "a/b", "/etc/passwd", "a b"] {
+        assert_eq!(secret(&world, name), (Err(format!("`{name}` is not the name of a credential")), 0));
+    }
+    let message = "there is no credential `client-secret`: `$CREDENTIALS_DIRECTORY` is not set";
+    assert_eq!(secret(&Pretend::new(), "client-secret"), (Err(message.to_owned()), 0));
+}
+
+#[test]
+fn a_file_is_open_when_every_folder_on_the_way_is() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (inner, mode) = (folder.path().join("inner"), std::fs::Permissions::from_mode);
+    std::fs::create_dir(&inner).expect("a folder");
+    let (file, link) = (inner.join("secret"), folder.path().join("link"));
+    std::fs::write(&file, "s3cret").expect("a file");
+    std::os::unix::fs::symlink(&file, &link).expect("a link");
+    for (outer_mode, inner_mode, file_mode, want) in [
+        (0o755, 0o755, 0o644, true),
+        (0o711, 0o711, 0o604, true),
+        (0o755, 0o755, 0o640, false),
+        (0o755, 0o750, 0o644, false),
+        (0o700, 0o755, 0o644, false),
+    ] {
+        for (path, mode_of) in [(folder.path(), outer_mode), (&inner, inner_mode), (&file, file_mode)] {
+            std::fs::set_permissions(path, mode(mode_of)).expect("a mode");
+        }
+        for path in [&file, &link] {
+            let found = Machine.readable_by_others(path);
+            assert_eq!(found, want, "{outer_mode:o} {inner_mode:o} {file_mode:o} {}", path.display());
+        }
+    }
+    assert!(!Machine.readable_by_others(Path::new("/nothing/there")));
 }

@@ -28,7 +28,8 @@ pub trait World {
     /// An environment variable.
     fn env(&self, name: &str) -> Option<OsString>;
 
-    /// May every user of the machine read this file? False where nobody can say.
+    /// May every user of the machine read this file? Not if they cannot enter a folder on the way to it. False where nobody
+    /// can say.
     fn readable_by_others(&self, path: &Path) -> bool;
 }
 
@@ -58,7 +59,13 @@ impl World for Machine {
     }
 
     fn readable_by_others(&self, path: &Path) -> bool {
-        fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
+        const READ: u32 = 0o004;
+        const ENTER: u32 = 0o001;
+        let permits = |path: &Path, what: u32| {
+            fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & what == what)
+        };
+        let Ok(path) = fs::canonicalize(path) else { return false };
+        permits(&path, READ) && path.ancestors().skip(1).all(|folder| permits(folder, ENTER))
     }
 }
 

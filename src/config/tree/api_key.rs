@@ -42,7 +42,7 @@ impl SecretRef {
     pub fn named(file: Option<&str>, env: Option<&str>, line: &str) -> At<SecretRef> {
         let place = Place::whole(line);
         let at = |name: &str| At { value: name.to_owned(), place: place.clone() };
-        At { value: SecretRef { file: file.map(at), env: env.map(at) }, place: place.clone() }
+        At { value: SecretRef { file: file.map(at), env: env.map(at), credential: None }, place: place.clone() }
     }
 }
 

@@ -127,8 +127,8 @@ pub enum KeyDiscovery {
     Discover,
 }
 
-/// A secret by name: `{file: /run/secrets/x}` or `{env: NAME}`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+/// A secret by name: `{file: /run/secrets/x}`, `{env: NAME}` or `{credential: x}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SecretRef {
     /// A file holding the secret; one trailing newline is removed.
@@ -137,6 +137,9 @@ pub struct SecretRef {
     /// An environment variable holding the secret.
     #[serde(default)]
     pub env: Option<At<String>>,
+    /// A credential that systemd hands over (`LoadCredential=`): a file in `$CREDENTIALS_DIRECTORY`.
+    #[serde(default)]
+    pub credential: Option<At<String>>,
 }
 
 /// A token in a file that somebody else renews: `{file: /var/run/secrets/token}`.
