@@ -16,6 +16,7 @@
 //! | [`pod`], [`compose`] | the sidecar manifest and the compose file carry what is tested here |
 //! | [`direct`] | a client that asks Postern by itself |
 //! | [`link`] | proxies that ask over mutual TLS, with the right certificate and with another |
+//! | [`openssl`] | a second implementation of TLS |
 //! | [`hand_over`] | one Postern takes over from another under traffic, and nobody notices |
 //! | [`outage`] | the same proxies when Postern is dead, silent or at a loss |
 
@@ -29,6 +30,7 @@ pub(crate) mod edge;
 mod hand_over;
 pub(crate) mod judged;
 mod link;
+mod openssl;
 mod outage;
 pub(crate) mod parts;
 pub(crate) mod people;

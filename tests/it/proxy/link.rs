@@ -12,7 +12,7 @@ use super::people::Tokens;
 use super::postern::{POLICY, Postern};
 use super::upstream::{SCENARIO, Upstream};
 
-const NAME: &str = "postern.corp.test";
+pub(super) const NAME: &str = "postern.corp.test";
 const EDGE: &str = "spiffe://corp.test/edge/one";
 
 #[test]
@@ -87,7 +87,7 @@ fn run(proxy: Proxy, edits: impl Fn(&str, &str) -> Vec<Edit>) {
 }
 
 /// The policy of the battery with TLS, and everybody's certificates.
-fn files() -> TempDir {
+pub(super) fn files() -> TempDir {
     let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a scratch folder");
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, "ours");
