@@ -47,4 +47,6 @@ mod server;
 #[cfg(test)]
 mod service;
 #[cfg(test)]
+mod soak;
+#[cfg(test)]
 mod token;

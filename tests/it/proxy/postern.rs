@@ -131,6 +131,11 @@ impl Postern {
         self.process.wait_for_end()
     }
 
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Keep it from answering, or let it go on.
     pub(crate) fn signal(&mut self, signal: Signal) {
         self.process.signal(signal);
