@@ -135,7 +135,6 @@ fn headers(otlp: &tree::Otlp, surroundings: &Surroundings<'_>, problems: &mut Pr
             problems.push(Problem::error(name.place.clone(), "", message).help("write such a name as `authorization`"));
             continue;
         };
-        problems.0.extend(secret.file.as_ref().and_then(|file| surroundings.open_to_others(file)));
         let value = match surroundings.secret(secret) {
             Ok(value) => value,
             Err(problem) => {

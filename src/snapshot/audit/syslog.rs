@@ -101,7 +101,6 @@ fn tls(
     let own = match (&written.certificate, &written.key) {
         (None, None) => None,
         (Some(certificate), Some(key)) => {
-            problems.0.extend(key.file.as_ref().and_then(|file| surroundings.open_to_others(file)));
             let read = surroundings.file(certificate).and_then(|chain| Ok((chain, surroundings.secret(key)?)));
             Some(read.map_err(|problem| problems.push(problem)).ok()?)
         }
