@@ -7,6 +7,7 @@
 mod chain;
 mod collector;
 mod file;
+mod http;
 mod json;
 pub mod line;
 mod otlp;
@@ -17,6 +18,7 @@ mod sender;
 pub mod settings;
 pub mod signer;
 mod sink;
+mod spool;
 mod syslog;
 mod tail;
 pub mod verify;
@@ -36,6 +38,7 @@ use crate::audit::collector::About;
 use crate::audit::collector::Collector;
 use crate::audit::collector::Kind;
 use crate::audit::file::LogFile;
+use crate::audit::http::Poster;
 use crate::audit::otlp::Otlp;
 use crate::audit::outbox::Outbox;
 use crate::audit::queue::Queue;
@@ -46,6 +49,7 @@ use crate::audit::settings::WhenFull;
 use crate::audit::sink::Nowhere;
 use crate::audit::sink::Sink;
 use crate::audit::sink::Stdout;
+use crate::audit::spool::Spool;
 use crate::audit::syslog::Syslog;
 use crate::audit::tail::Tail;
 use crate::audit::writer::Writer;
@@ -56,6 +60,7 @@ use crate::model::record::Record;
 use crate::model::status::AuditStatus;
 use crate::telemetry::clock;
 use crate::telemetry::metrics::AuditMetrics;
+use crate::telemetry::metrics::SinkMetrics;
 
 /// Why there is no audit log.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +73,14 @@ pub enum AuditError {
     },
     #[error("the collector of the audit log cannot be told anything")]
     Collector(#[from] ExportError),
+    #[error("the spool `{path}` of the audit log cannot be used")]
+    Spool {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("audit lines cannot be sent by HTTP")]
+    Http(#[source] io::Error),
     #[error("no thread for the audit log")]
     Thread(#[source] io::Error),
 }
@@ -76,23 +89,32 @@ pub enum AuditError {
 pub struct Audit {
     queue: Arc<Queue>,
     outboxes: Vec<Arc<Outbox>>,
+    deliveries: Vec<Delivery>,
     include_query: bool,
     replay: bool,
     when_full: WhenFull,
     metrics: AuditMetrics,
 }
 
+/// Lines that were put into a spool, on their way out of it.
+struct Delivery {
+    spool: Arc<Spool>,
+    name: &'static str,
+    metrics: SinkMetrics,
+}
+
 impl Audit {
     /// Begin to write, or go on where an earlier process stopped. `policy` is the digest of the one in force.
     pub fn start(settings: &AuditSettings, metrics: AuditMetrics, policy: &str) -> Result<Audit, AuditError> {
         let queue = Arc::new(Queue::new(settings.queue));
-        let mut outboxes = Vec::new();
+        let (mut outboxes, mut deliveries) = (Vec::new(), Vec::new());
         for collection in &settings.collections {
-            outboxes.push(collect(collection, settings, &metrics)?);
+            outboxes.push(collect(collection, settings, &metrics, &mut deliveries)?);
         }
         let audit = Audit {
             queue: Arc::clone(&queue),
             outboxes: outboxes.clone(),
+            deliveries,
             include_query: settings.include_query,
             replay: settings.replay,
             when_full: settings.when_full,
@@ -148,7 +170,10 @@ impl Audit {
             queued: self.queue.waiting(),
             room: self.queue.room(),
             failing: self.queue.is_failing(),
-            sinks: self.outboxes.iter().map(|outbox| outbox.status()).collect(),
+            sinks: {
+                let delivered = self.deliveries.iter().map(|delivery| delivery.metrics.status(delivery.name));
+                self.outboxes.iter().map(|outbox| outbox.status()).chain(delivered).collect()
+            },
             ..self.metrics.status()
         }
     }
@@ -165,7 +190,11 @@ impl Audit {
         // Each collector tries in its own thread, all until the same moment.
         self.outboxes.iter().for_each(|outbox| outbox.close(until));
         let left = || until.saturating_duration_since(clock::instant());
-        self.outboxes.iter().fold(written, |whole, outbox| outbox.is_closed_by(left()) && whole)
+        let whole = self.outboxes.iter().fold(written, |whole, outbox| outbox.is_closed_by(left()) && whole);
+        // What is in a spool is not lost: the next process sends it.
+        self.deliveries.iter().for_each(|delivery| delivery.spool.close(until));
+        self.deliveries.iter().for_each(|delivery| delivery.spool.await_closed(left()));
+        whole
     }
 }
 
@@ -180,6 +209,7 @@ fn collect(
     collection: &Collection,
     settings: &AuditSettings,
     metrics: &AuditMetrics,
+    deliveries: &mut Vec<Delivery>,
 ) -> Result<Arc<Outbox>, AuditError> {
     let outbox = |name: &'static str, longest: usize| {
         let promised = settings.when_full == WhenFull::Refuse;
@@ -188,6 +218,18 @@ fn collect(
     match collection {
         Collection::Otlp(otlp) => send(Otlp(LogCourier::new(otlp)?), outbox("otlp", Otlp::LONGEST)),
         Collection::Syslog(syslog) => send(Syslog::new(syslog.clone()), outbox("syslog", Syslog::longest(syslog))),
+        Collection::Http(http) => {
+            let path = &http.spool.path;
+            let spool = Spool::open(&http.spool).map_err(|source| AuditError::Spool { path: path.clone(), source })?;
+            let delivery = Delivery { spool: Arc::new(spool), name: "http", metrics: metrics.sink("http") };
+            let poster = Poster::new(http).map_err(AuditError::Http)?;
+            let (spool, metrics) = (Arc::clone(&delivery.spool), delivery.metrics.clone());
+            let thread = thread::Builder::new().name("postern-http".to_owned());
+            thread.spawn(move || poster.run(&spool, &metrics)).map_err(AuditError::Thread)?;
+            let spool = Arc::clone(&delivery.spool);
+            deliveries.push(delivery);
+            send(spool, outbox("spool", usize::MAX))
+        }
     }
 }
 

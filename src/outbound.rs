@@ -88,6 +88,11 @@ pub enum Asked {
     Get,
     /// A POST of this `application/x-www-form-urlencoded` text.
     Form(String),
+    /// A POST of a body of this media type.
+    Post {
+        media: HeaderValue,
+        body: Bytes,
+    },
 }
 
 const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
@@ -156,6 +161,7 @@ impl Client {
         let request = match asked {
             Asked::Get => client.get(url.clone()),
             Asked::Form(form) => client.post(url.clone()).header(CONTENT_TYPE, FORM).body(form),
+            Asked::Post { media, body } => client.post(url.clone()).header(CONTENT_TYPE, media).body(body),
         };
         match tokio::time::timeout(limits.total, exchange(request.headers(headers), url, limits.size)).await {
             Ok(answer) => answer,

@@ -447,6 +447,9 @@ fn insecure(config: &tree::Config, mode: SpoofMode) -> Vec<String> {
     if config.client_ip.insecure_any_hop {
         switches.push("client_ip.insecure_any_hop".to_owned());
     }
+    if config.audit.as_ref().and_then(|audit| audit.http.as_ref()).is_some_and(|http| http.insecure_url) {
+        switches.push("audit.http.insecure_url".to_owned());
+    }
     if mode == SpoofMode::Report {
         switches.push("spoof_guard: insecure_report".to_owned());
     }

@@ -1,10 +1,16 @@
 //! How the audit log is kept.
 
+use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use http::HeaderValue;
+use url::Url;
 
 use crate::audit::signer::Signer;
 use crate::export::settings::OtlpSettings;
+use crate::model::secret::Secret;
 use crate::outbound::socket::Endpoint;
 
 /// The `audit` setting, built.
@@ -54,6 +60,72 @@ pub const QUEUE: usize = 8192;
 pub enum Collection {
     Syslog(SyslogSettings),
     Otlp(OtlpSettings),
+    Http(HttpSettings),
+}
+
+/// The `audit.http` setting, built.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HttpSettings {
+    pub url: Url,
+    /// Certificate authorities (PEM) of the collector; `None`: those of the system.
+    pub authorities: Option<Vec<u8>>,
+    pub bearer: Option<BearerFile>,
+    /// `url` may be an `http:` one.
+    pub insecure_url: bool,
+    /// How long an answer is waited for.
+    pub timeout: Duration,
+    pub spool: SpoolSettings,
+}
+
+/// Where lines wait on the disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpoolSettings {
+    pub path: PathBuf,
+    /// The most it holds, in octets.
+    pub size: u64,
+    /// Lines of a batch, at most.
+    pub batch: usize,
+    /// How long a batch that is not whole waits for more.
+    pub interval: Duration,
+}
+
+/// A token in a file that somebody else renews.
+#[derive(Clone)]
+pub struct BearerFile {
+    path: String,
+    read: Read,
+}
+
+/// Reads a file.
+type Read = Arc<dyn Fn() -> io::Result<Vec<u8>> + Send + Sync>;
+
+impl BearerFile {
+    /// A token that `read` reads.
+    pub fn new(path: String, read: Read) -> BearerFile {
+        BearerFile { path, read }
+    }
+
+    /// The `Authorization` of one request. Waits for the disk. What the file holds is not told.
+    pub fn header(&self) -> io::Result<HeaderValue> {
+        let content = Secret::new((self.read)()?);
+        let value = Secret::new([b"Bearer ", content.expose().trim_ascii()].concat());
+        let unfit = |_| io::Error::other(format!("`{}` does not hold one token", self.path));
+        let mut header = HeaderValue::from_bytes(value.expose()).map_err(unfit)?;
+        header.set_sensitive(true);
+        Ok(header)
+    }
+}
+
+impl PartialEq for BearerFile {
+    fn eq(&self, other: &Self) -> bool {
+        self.path == other.path
+    }
+}
+
+impl std::fmt::Debug for BearerFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("BearerFile").field(&self.path).finish()
+    }
 }
 
 /// The `audit.syslog` setting, built.

@@ -29,6 +29,7 @@ pub use api_key::ApiKeys;
 pub use api_key::KeyLine;
 pub use api_key::KeyPlace;
 pub use audit::Audit;
+pub use audit::AuditHttp;
 pub use audit::Facility;
 pub use audit::Fsync;
 pub use audit::Rotate;

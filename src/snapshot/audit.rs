@@ -1,5 +1,6 @@
 //! The audit log, from what is written to how it is kept.
 
+mod http;
 mod syslog;
 
 use std::path::PathBuf;
@@ -59,10 +60,12 @@ pub(super) fn audit(
     };
     let syslog = written.syslog.as_ref().and_then(|written| syslog::syslog(written, surroundings, problems));
     let otlp = otlp(written, collector, problems);
+    let http = written.http.as_ref().and_then(|written| http::http(written, surroundings, problems));
+    let remote = [syslog.map(Collection::Syslog), otlp.map(Collection::Otlp), http.map(Collection::Http)];
     let rotation = written.rotate.as_ref().map(|rotate| rotation(rotate, &target, problems)).unwrap_or_default();
     Some(AuditSettings {
         target: target?,
-        collections: syslog.map(Collection::Syslog).into_iter().chain(otlp.map(Collection::Otlp)).collect(),
+        collections: remote.into_iter().flatten().collect(),
         when_full: match written.when_full.as_deref() {
             None | Some(tree::WhenFull::Drop) => WhenFull::Drop,
             Some(tree::WhenFull::Refuse) => WhenFull::Refuse,
@@ -110,7 +113,9 @@ fn target(written: &At<tree::Audit>, problems: &mut Problems) -> Option<Target> 
         }
         (Some(_), Some(stdout)) => Problem::error(stdout.place.clone(), "", "the audit log goes to one place")
             .help("write `path` or `stdout: true`"),
-        (None, None) if written.syslog.is_some() || goes_by_otlp(written) => return Some(Target::Nowhere),
+        (None, None) if written.syslog.is_some() || written.http.is_some() || goes_by_otlp(written) => {
+            return Some(Target::Nowhere);
+        }
         (None, None) => Problem::error(written.place.clone(), "", "the audit log goes nowhere")
             .help("write `path: /var/log/postern/audit.jsonl`, `stdout: true` or `syslog: {address: unix:/dev/log}`"),
     };

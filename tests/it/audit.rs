@@ -1,5 +1,6 @@
 //! The audit log of a running server: what it holds, what a kill leaves of it, and what happens when it cannot be kept.
 
+mod http;
 mod rsyslog;
 mod syslog;
 
@@ -49,6 +50,11 @@ struct Served {
 impl Served {
     /// With this for `audit`; `FOLDER` stands for a folder of its own.
     fn start(audit: &str) -> Served {
+        Served::start_with(audit, |_| {})
+    }
+
+    /// The same, with files that `prepare` puts into the folder.
+    fn start_with(audit: &str, prepare: impl FnOnce(&Path)) -> Served {
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a scratch folder");
         let (grpc, http, admin) = (ports::free(), ports::free(), ports::free());
         let audit = audit.replace("FOLDER", &folder.path().display().to_string());
@@ -57,6 +63,7 @@ impl Served {
              audit: {{{audit}}}\nhosts: {{app.test: {{routes: [{{path: /open, public: true}}]}}}}\n...\n"
         );
         fs::write(folder.path().join("policy.yaml"), policy).expect("a policy");
+        prepare(folder.path());
         let process = serve(folder.path(), admin);
         Served { folder, grpc, http, admin, process }
     }

@@ -6,7 +6,8 @@ use serde::Deserialize;
 use crate::config::at::At;
 use crate::config::tree::SecretRef;
 
-/// One line of JSON for every decision, to a file, stdout, a syslog receiver, a collector. It is set up at the start; a reload does not change it.
+/// One line of JSON for every decision, to a file, stdout, a syslog receiver, an HTTP or OTLP collector. It is set up at the start;
+/// a reload does not change it.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Audit {
@@ -22,6 +23,9 @@ pub struct Audit {
     /// `true`: the collector of `telemetry.otlp` gets the lines as log records, too, or alone.
     #[serde(default)]
     pub otlp: Option<At<bool>>,
+    /// An HTTP collector that gets the lines, too, or alone.
+    #[serde(default)]
+    pub http: Option<At<AuditHttp>>,
     /// What becomes of a request whose line cannot be kept. Default: `drop`.
     #[serde(default)]
     pub when_full: Option<At<WhenFull>>,
@@ -47,6 +51,37 @@ pub struct Audit {
     /// A private key on the curve P-256 (PKCS#8 in PEM), which signs checkpoints of the chain.
     #[serde(default)]
     pub signing_key_file: Option<At<String>>,
+}
+
+/// An HTTP collector: batches of lines are POSTed to it as `application/x-ndjson`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AuditHttp {
+    /// Where to.
+    pub url: At<String>,
+    /// A folder where lines wait until they are acknowledged, by its absolute path.
+    pub spool: At<String>,
+    /// The most that waits there, `1MiB` to `1TiB`. Default: `256MiB`.
+    #[serde(default)]
+    pub spool_size: Option<At<String>>,
+    /// A file with a token to send along. It is read again for each batch.
+    #[serde(default)]
+    pub bearer_file: Option<At<String>>,
+    /// Certificate authorities (PEM) of the collector. No other is trusted for it. Default: those of the system.
+    #[serde(default)]
+    pub ca_file: Option<At<String>>,
+    /// Lines of a batch at most, 1 to 10000. Default: 500.
+    #[serde(default)]
+    pub batch: Option<At<u32>>,
+    /// How long a batch that is not whole waits for more lines, `10ms` to `60s`. Default: `1s`.
+    #[serde(default)]
+    pub interval: Option<At<String>>,
+    /// How long an answer is waited for, `100ms` to `60s`. Default: `10s`.
+    #[serde(default)]
+    pub timeout: Option<At<String>>,
+    /// Allow an `http://` URL, for tests and collectors on loopback.
+    #[serde(default)]
+    pub insecure_url: bool,
 }
 
 /// A syslog receiver (RFC 5424).

@@ -123,7 +123,7 @@ impl SinkMetrics {
     pub fn status(&self, name: &str) -> SinkStatus {
         SinkStatus {
             name: name.to_owned(),
-            queued: 0,
+            queued: usize::try_from(self.waiting.get()).unwrap_or_default(),
             sent: self.lines.get(),
             dropped: self.dropped.get(),
             errors: self.errors.get(),
