@@ -4,14 +4,18 @@
 //! `sink`, which is a `file` or stdout. What it has taken goes on to each `collector` over an `outbox` and a `sender`
 //! thread of its own. `tail` finds where an earlier process stopped, and [`verify`] judges the result.
 
+mod cef;
 mod chain;
 mod collector;
 mod file;
+pub mod form;
 mod http;
 mod json;
-pub mod line;
+mod line;
+mod ocsf;
 mod otlp;
 mod outbox;
+pub mod pseudonym;
 mod queue;
 pub mod replay;
 mod sender;
@@ -38,6 +42,7 @@ use crate::audit::collector::About;
 use crate::audit::collector::Collector;
 use crate::audit::collector::Kind;
 use crate::audit::file::LogFile;
+use crate::audit::form::Form;
 use crate::audit::http::Poster;
 use crate::audit::otlp::Otlp;
 use crate::audit::outbox::Outbox;
@@ -90,7 +95,7 @@ pub struct Audit {
     queue: Arc<Queue>,
     outboxes: Vec<Arc<Outbox>>,
     deliveries: Vec<Delivery>,
-    include_query: bool,
+    form: Form,
     replay: bool,
     when_full: WhenFull,
     metrics: AuditMetrics,
@@ -115,7 +120,7 @@ impl Audit {
             queue: Arc::clone(&queue),
             outboxes: outboxes.clone(),
             deliveries,
-            include_query: settings.include_query,
+            form: settings.form.clone(),
             replay: settings.replay,
             when_full: settings.when_full,
             metrics: metrics.clone(),
@@ -136,7 +141,7 @@ impl Audit {
     /// kept where lines are required becomes a denial, which is brought in its place.
     pub fn record(&self, record: &Record<'_>) -> bool {
         let allow = record.decision.effect() == Effect::Allow;
-        let body = line::decision(record, self.include_query);
+        let body = self.form.decision(record);
         let about = About { at: record.at, kind: Kind::Decision { id: record.decision_id, allow } };
         let kept = !self.refuses(body.len(), allow) && self.queue.offer(&body, about);
         let comes_back = allow && self.is_required();
@@ -257,6 +262,7 @@ fn spawn<S: Sink + 'static>(
         true => Chain::after(tail.last.unwrap_or(Link::START), settings.signer.clone()),
         false => Chain::unlinked(),
     };
+    let chain = chain.in_format(settings.form.format);
     let now = clock::now();
     let mut writer = Writer::new(sink, chain, settings.fsync, metrics).with_outboxes(outboxes);
     if tail.needs_end {

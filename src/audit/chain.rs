@@ -9,9 +9,15 @@ use std::io::Write;
 use aws_lc_rs::digest::SHA256;
 use aws_lc_rs::digest::digest;
 use jiff::Timestamp;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
+use crate::audit::cef;
+use crate::audit::form::Format;
 use crate::audit::json::Members;
 use crate::audit::line::SCHEMA;
+use crate::audit::ocsf;
+use crate::audit::ocsf::UNMAPPED;
 use crate::audit::signer::Signer;
 
 /// A checkpoint is signed when so many lines have none after them.
@@ -42,6 +48,7 @@ impl Link {
 
 /// Makes lines.
 pub(super) struct Chain {
+    format: Format,
     /// `None`: lines stand for themselves.
     last: Option<Link>,
     signer: Option<Signer>,
@@ -52,19 +59,26 @@ pub(super) struct Chain {
 impl Chain {
     /// Go on after a line.
     pub(super) fn after(last: Link, signer: Option<Signer>) -> Chain {
-        Chain { last: Some(last), signer, unsigned: 0, unsigned_since: None }
+        Chain { format: Format::Json, last: Some(last), signer, unsigned: 0, unsigned_since: None }
     }
 
     /// Lines that are not linked.
     pub(super) fn unlinked() -> Chain {
-        Chain { last: None, signer: None, unsigned: 0, unsigned_since: None }
+        Chain { format: Format::Json, last: None, signer: None, unsigned: 0, unsigned_since: None }
+    }
+
+    /// The same of lines in this format. Lines that are no JSON are not linked.
+    pub(super) fn in_format(self, format: Format) -> Chain {
+        match format {
+            Format::Json | Format::Ocsf => Chain { format, ..self },
+            Format::Cef => Chain { format, ..Chain::unlinked() },
+        }
     }
 
     /// Put a line with this body at the end of `out`.
     pub(super) fn line(&mut self, body: &str, now: Timestamp, out: &mut Vec<u8>) {
         let start = out.len();
-        self.begin(out);
-        out.extend_from_slice(body.as_bytes());
+        self.begin(body, out);
         self.end(start, out);
         self.unsigned += 1;
         self.unsigned_since.get_or_insert(now);
@@ -72,8 +86,8 @@ impl Chain {
 
     /// Put a line of ours there.
     pub(super) fn event(&mut self, kind: &str, now: Timestamp, fill: impl FnOnce(&mut Members<'_>), out: &mut Vec<u8>) {
-        let mut body = event(kind, now, fill);
-        body.push('}');
+        let mut body = self.body(kind, now, fill);
+        body.push_str(self.closing());
         self.line(&body, now, out);
     }
 
@@ -87,21 +101,20 @@ impl Chain {
     ) {
         let start = out.len();
         let signer = self.signer.clone().filter(|_| self.last.is_some());
-        let body = event(kind, now, |line| {
+        let body = self.body(kind, now, |line| {
             fill(line);
             if let Some(signer) = &signer {
                 line.text("kid", signer.kid());
             }
         });
-        self.begin(out);
-        out.extend_from_slice(body.as_bytes());
+        self.begin(&body, out);
         let signature = signer.and_then(|signer| signer.sign(out.get(start..)?));
         if let Some(signature) = signature {
             out.extend_from_slice(SIGNATURE.as_bytes());
             out.extend_from_slice(signature.as_bytes());
             out.push(b'"');
         }
-        out.push(b'}');
+        out.extend_from_slice(self.closing().as_bytes());
         self.end(start, out);
         (self.unsigned, self.unsigned_since) = (0, None);
     }
@@ -117,14 +130,55 @@ impl Chain {
         self.signer.is_some() && (self.unsigned >= CHECKPOINT_LINES || self.unsigned_since.is_some_and(old))
     }
 
-    fn begin(&self, out: &mut Vec<u8>) {
+    /// The beginning of a line, with the body it begins.
+    fn begin(&self, body: &str, out: &mut Vec<u8>) {
+        let ours = match self.format {
+            Format::Json => {
+                out.push(b'{');
+                body
+            }
+            Format::Ocsf => {
+                let (theirs, ours) = body.split_once(UNMAPPED).unwrap_or(("", body));
+                out.push(b'{');
+                out.extend_from_slice(theirs.as_bytes());
+                out.extend_from_slice(UNMAPPED.as_bytes());
+                ours
+            }
+            Format::Cef => return out.extend_from_slice(body.as_bytes()),
+        };
+        self.link(out);
+        out.extend_from_slice(ours.as_bytes());
+    }
+
+    fn link(&self, out: &mut Vec<u8>) {
         // Writing to a vector cannot fail.
         let _ = match self.last {
             Some(Link { seq, digest }) => {
-                write!(out, "{{\"schema\":{SCHEMA},\"seq\":{},\"prev\":\"{}\",", seq + 1, hex(&digest))
+                write!(out, "\"schema\":{SCHEMA},\"seq\":{},\"prev\":\"{}\",", seq + 1, hex(&digest))
             }
-            None => write!(out, "{{\"schema\":{SCHEMA},"),
+            None => write!(out, "\"schema\":{SCHEMA},"),
         };
+    }
+
+    /// The body of a line of ours, without what closes it.
+    fn body(&self, kind: &str, now: Timestamp, fill: impl FnOnce(&mut Members<'_>)) -> String {
+        let mut body = String::with_capacity(256);
+        if self.format == Format::Ocsf {
+            ocsf::event(kind, now, &mut body);
+        }
+        let mut line = Members::new(&mut body);
+        line.text("kind", kind);
+        line.time("time", now);
+        fill(&mut line);
+        if self.format == Format::Cef { cef::event(kind, now, &body) } else { body }
+    }
+
+    fn closing(&self) -> &'static str {
+        match self.format {
+            Format::Json => "}",
+            Format::Ocsf => "}}",
+            Format::Cef => "",
+        }
     }
 
     fn end(&mut self, start: usize, out: &mut Vec<u8>) {
@@ -135,14 +189,14 @@ impl Chain {
     }
 }
 
-/// A body without its closing brace.
-fn event(kind: &str, now: Timestamp, fill: impl FnOnce(&mut Members<'_>)) -> String {
-    let mut body = String::with_capacity(256);
-    let mut line = Members::new(&mut body);
-    line.text("kind", kind);
-    line.plain("time", format_args!("{now:.6}"));
-    fill(&mut line);
-    body
+/// A line of the log as far as somebody looks at it: the object itself, or what is ours of an OCSF event.
+pub(super) fn read<T: DeserializeOwned>(octets: &[u8]) -> Option<T> {
+    #[derive(Deserialize)]
+    struct Event<T> {
+        unmapped: T,
+    }
+    let event = || serde_json::from_slice::<Event<T>>(octets).ok().map(|event| event.unmapped);
+    serde_json::from_slice(octets).ok().or_else(event)
 }
 
 /// The SHA-256 of some octets.

@@ -22,11 +22,32 @@ impl<'o> Members<'o> {
         quote(self.out, value);
     }
 
+    /// A word of ours, which needs no escapes.
+    pub(super) fn word(&mut self, name: &'static str, word: &'static str) {
+        self.name(name);
+        self.out.push('"');
+        self.out.push_str(word);
+        self.out.push('"');
+    }
+
     /// Something whose text needs no escapes: a number of ours, a time, an id.
     pub(super) fn plain(&mut self, name: &'static str, value: impl Display) {
         self.name(name);
         // Writing to a string cannot fail.
         let _ = write!(self.out, "\"{value}\"");
+    }
+
+    /// A moment in UTC, to the microsecond (RFC 3339).
+    pub(super) fn time(&mut self, name: &'static str, at: jiff::Timestamp) {
+        self.plain(name, format_args!("{at:.6}"));
+    }
+
+    /// `file:line`.
+    pub(super) fn place(&mut self, name: &'static str, file: &str, line: u32) {
+        self.text(name, file);
+        // The quote goes behind the number.
+        self.out.pop();
+        let _ = write!(self.out, ":{line}\"");
     }
 
     pub(super) fn number(&mut self, name: &'static str, value: u64) {
@@ -83,6 +104,14 @@ impl<'o> Members<'o> {
     pub(super) fn texts<'t>(&mut self, name: &'static str, values: impl Iterator<Item = &'t str>) {
         self.name(name);
         list(self.out, values);
+    }
+
+    /// A list whose elements somebody else writes.
+    pub(super) fn array(&mut self, name: &'static str, fill: impl FnOnce(&mut String)) {
+        self.name(name);
+        self.out.push('[');
+        fill(self.out);
+        self.out.push(']');
     }
 
     pub(super) fn object(&mut self, name: &'static str, fill: impl FnOnce(&mut Members<'_>)) {

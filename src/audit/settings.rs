@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use url::Url;
 
+use crate::audit::form::Form;
 use crate::audit::signer::Signer;
 use crate::export::settings::OtlpSettings;
 use crate::model::secret::Secret;
@@ -24,8 +25,8 @@ pub struct AuditSettings {
     pub queue: usize,
     pub rotation: Rotation,
     pub fsync: Fsync,
-    /// Lines hold the query of the request.
-    pub include_query: bool,
+    /// How lines say things.
+    pub form: Form,
     /// Lines hold what another policy needs to judge their requests again.
     pub replay: bool,
     /// Each line names the one before it.
@@ -44,7 +45,7 @@ impl AuditSettings {
             queue: QUEUE,
             rotation: Rotation::default(),
             fsync: Fsync::default(),
-            include_query: false,
+            form: Form::default(),
             replay: false,
             chain: true,
             signer: None,

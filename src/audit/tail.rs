@@ -8,8 +8,11 @@ use std::io::SeekFrom;
 
 use serde::Deserialize;
 
+use crate::audit::cef::BEGIN;
 use crate::audit::chain::Link;
 use crate::audit::chain::hash;
+use crate::audit::chain::read;
+use crate::audit::line::SCHEMA;
 
 /// How far back a whole line is looked for, in octets.
 const FAR: u64 = 4 * 1024 * 1024;
@@ -52,7 +55,9 @@ impl Tail {
             let start = before.iter().rposition(|octet| *octet == b'\n').map_or(0, |at| at + 1);
             let octets = before.get(start..).unwrap_or_default();
             // The beginning of an object is no object: what can be read is whole.
-            if let Ok(line) = serde_json::from_slice::<Line>(octets) {
+            let ended = until < text.len() || !needs_end;
+            let cef = ended && octets.starts_with(BEGIN.as_bytes());
+            if let Some(line) = read::<Line>(octets).or(cef.then_some(Line { _schema: SCHEMA, seq: None })) {
                 let last = line.seq.map(|seq| Link { seq, digest: hash(octets) });
                 let torn = text.get(until + 1..).unwrap_or_default().to_vec();
                 return Tail { last, torn, needs_end };

@@ -6,12 +6,14 @@ use aws_lc_rs::digest::Context;
 use aws_lc_rs::digest::SHA256;
 use serde::Deserialize;
 
+use crate::audit::cef::BEGIN;
 use crate::audit::chain::CHECKPOINT_LINES;
 use crate::audit::chain::Link;
 use crate::audit::chain::NOTHING;
 use crate::audit::chain::SIGNATURE;
 use crate::audit::chain::hash;
 use crate::audit::chain::hex;
+use crate::audit::chain::read;
 use crate::audit::line::SCHEMA;
 use crate::audit::signer::Verifying;
 
@@ -108,9 +110,12 @@ impl<'k> Verifier<'k> {
     /// The next line, without its line end; `ended` unless it had none.
     pub fn line(&mut self, file: &str, number: u64, octets: &[u8], ended: bool) {
         let spot = Spot { file: file.to_owned(), line: number };
-        match serde_json::from_slice::<Line>(octets) {
-            Ok(line) => self.whole(&line, octets, spot),
-            Err(_) => self.junk(octets, spot, ended),
+        match read::<Line>(octets) {
+            Some(line) => self.whole(&line, octets, spot),
+            None if octets.starts_with(BEGIN.as_bytes()) => {
+                self.find(spot, "unlinked", "lines in CEF are not part of a chain".to_owned());
+            }
+            None => self.junk(octets, spot, ended),
         }
     }
 
@@ -199,7 +204,7 @@ impl<'k> Verifier<'k> {
         let at = octets.windows(SIGNATURE.len()).rposition(|window| window == SIGNATURE.as_bytes());
         let signed = at.and_then(|at| octets.get(..at)).unwrap_or_default();
         let ends = at.and_then(|at| octets.get(at + SIGNATURE.len()..));
-        if ends == Some(format!("{signature}\"}}").as_bytes()) && key.verifies(signed, signature) {
+        if ends.is_some_and(|ends| is_end(ends, signature)) && key.verifies(signed, signature) {
             self.report.signed = line.seq;
             self.unsigned = 0;
         } else {
@@ -251,6 +256,12 @@ impl<'k> Verifier<'k> {
             false => self.report.more_findings += 1,
         }
     }
+}
+
+/// Is this what follows a signature's beginning: the signature, and the end of one object or of two?
+fn is_end(octets: &[u8], signature: &str) -> bool {
+    let rest = octets.strip_prefix(signature.as_bytes());
+    matches!(rest, Some(b"\"}" | b"\"}}"))
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! `postern audit`: what can be done with the log of decisions.
 
+mod pseudonym;
 mod verify;
 
 use clap::Args;
 use clap::Subcommand;
 
-/// Verify the audit log
+/// Verify the audit log, and find people in it
 #[derive(Args, Debug)]
 pub struct Audit {
     #[command(subcommand)]
@@ -15,6 +16,7 @@ pub struct Audit {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Verify(verify::Verify),
+    Pseudonym(pseudonym::Pseudonym),
 }
 
 impl Audit {
@@ -22,6 +24,7 @@ impl Audit {
     pub fn run(&self) -> anyhow::Result<u8> {
         match &self.verb {
             Verb::Verify(verb) => verb.run(),
+            Verb::Pseudonym(verb) => verb.run(),
         }
     }
 }

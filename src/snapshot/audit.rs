@@ -6,6 +6,11 @@ mod syslog;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::audit::form::Form;
+use crate::audit::form::Format;
+use crate::audit::form::Redact;
+use crate::audit::pseudonym::Pseudonyms;
+use crate::audit::pseudonym::SHORTEST_KEY;
 use crate::audit::settings::AuditSettings;
 use crate::audit::settings::Collection;
 use crate::audit::settings::Fsync;
@@ -40,11 +45,16 @@ pub(super) fn audit(
 ) -> Option<AuditSettings> {
     let written = written?;
     let target = target(written, problems);
-    let chain = written.chain.as_deref().copied().unwrap_or(true);
+    let form = form(written, surroundings, problems);
+    let chain = written.chain.as_deref().copied().unwrap_or(form.format != Format::Cef);
     let signer = written.signing_key_file.as_ref().and_then(|file| {
         if !chain {
             let message = "there is no chain to sign";
-            problems.push(Problem::error(file.place.clone(), "", message).help("leave out `chain: false`"));
+            let help = match form.format {
+                Format::Cef => "leave out `signing_key_file`, or write `format: json` or `format: ocsf`",
+                Format::Json | Format::Ocsf => "leave out `chain: false`",
+            };
+            problems.push(Problem::error(file.place.clone(), "", message).help(help));
         }
         signer(file, surroundings).map_err(|problem| problems.push(problem)).ok()
     });
@@ -77,7 +87,7 @@ pub(super) fn audit(
             None | Some(tree::Fsync::Second) => Fsync::Second,
             Some(tree::Fsync::Line) => Fsync::Line,
         },
-        include_query: written.include_query,
+        form,
         replay: written.replay,
         chain,
         signer,
@@ -97,6 +107,49 @@ fn otlp(written: &At<tree::Audit>, collector: Option<&OtlpSettings>, problems: &
         problems.push(Problem::error(place.clone(), "", message).help(help));
     }
     collector.cloned()
+}
+
+/// How lines say things. What is left out of them cannot be asked for again.
+fn form(written: &At<tree::Audit>, surroundings: &Surroundings<'_>, problems: &mut Problems) -> Form {
+    let format = match written.format.as_deref() {
+        None | Some(tree::AuditFormat::Json) => Format::Json,
+        Some(tree::AuditFormat::Ocsf) => Format::Ocsf,
+        Some(tree::AuditFormat::Cef) => Format::Cef,
+    };
+    if let Some(chain) = written.chain.as_ref().filter(|chain| chain.value && format == Format::Cef) {
+        let help = "leave out `chain`, or write `format: json` or `format: ocsf`";
+        problems.push(Problem::error(chain.place.clone(), "", "lines in CEF are not chained").help(help));
+    }
+    let against = [
+        written.format.as_ref().filter(|_| format != Format::Json).map(|at| (&at.place, "`format: json`")),
+        written.redact.as_ref().map(|at| (&at.place, "lines without `redact`")),
+        written.pseudonyms.as_ref().map(|at| (&at.place, "lines without `pseudonyms`")),
+    ];
+    for (place, wants) in against.into_iter().flatten().filter(|_| written.replay) {
+        let message = format!("`replay: true` needs {wants}: another policy judges by what lines say");
+        problems.push(Problem::error(place.clone(), "", message).help("leave out one of the two"));
+    }
+    let redact = written.redact.iter().flat_map(|list| list.iter()).map(|part| match part.value {
+        tree::Redact::Subject => Redact::Subject,
+        tree::Redact::User => Redact::User,
+        tree::Redact::Groups => Redact::Groups,
+        tree::Redact::ClientIp => Redact::ClientIp,
+        tree::Redact::Path => Redact::Path,
+    });
+    let pseudonyms = written.pseudonyms.as_ref().and_then(|pseudonyms| {
+        let file = &pseudonyms.key_file;
+        pseudonymous(file, surroundings).map_err(|problem| problems.push(problem)).ok()
+    });
+    Form { format, include_query: written.include_query, redact: redact.collect(), pseudonyms }
+}
+
+fn pseudonymous(file: &At<String>, surroundings: &Surroundings<'_>) -> Result<Pseudonyms, Problem> {
+    let named = SecretRef { file: Some(file.clone()), ..SecretRef::default() };
+    let key = surroundings.secret(&At { value: named, place: file.place.clone() })?;
+    Pseudonyms::new(&key).ok_or_else(|| {
+        let message = format!("this key has {} octets, and {SHORTEST_KEY} are needed", key.expose().len());
+        Problem::error(file.place.clone(), "", message).help("make one: `openssl rand -hex 32`")
+    })
 }
 
 /// At most one of the two, and where nobody else gets the lines exactly one.

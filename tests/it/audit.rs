@@ -13,6 +13,8 @@ use std::thread;
 use std::time::Duration;
 
 use postern::audit::Audit;
+use postern::audit::pseudonym::Naming;
+use postern::audit::pseudonym::Pseudonyms;
 use postern::audit::settings::AuditSettings;
 use postern::audit::settings::Fsync;
 use postern::audit::settings::Rotation;
@@ -25,6 +27,7 @@ use postern::engine::Engine;
 use postern::model::dialect::Dialect;
 use postern::model::reason::Reason;
 use postern::model::request::Refusal;
+use postern::model::secret::Secret;
 use postern::telemetry::Telemetry;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -259,6 +262,123 @@ fn a_log_that_was_moved_away_is_begun_again_at_sighup() {
     let (folder, _) = served.end();
     let (report, code) = verified(folder.path(), &["audit.jsonl.1", "audit.jsonl"]);
     assert_eq!((&report["lines"], code), (&4.into(), Some(0)), "{report}");
+}
+
+#[test]
+fn a_log_of_ocsf_events_is_chained_and_signed_like_any_other() {
+    let keys = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a scratch folder");
+    let (key, public) = (keys.path().join("audit.pem"), keys.path().join("audit.pub.pem"));
+    let pair = rcgen::KeyPair::generate().expect("a key");
+    fs::write(&key, pair.serialize_pem()).expect("a key");
+    fs::write(&public, pair.public_key_pem()).expect("a key");
+    let audit = format!("path: FOLDER/audit.jsonl, format: ocsf, signing_key_file: {}", key.display());
+    let mut served = Served::start(&audit);
+    assert!(served.ask("nginx", "/open"));
+    assert!(!served.ask("nginx", "/closed"));
+    let path = served.log();
+    served.process.wait_until("three lines", || fs::read_to_string(&path).is_ok_and(|text| text.lines().count() == 3));
+    served.process.kill();
+    let half = fs::read_to_string(&path).expect("a log");
+    fs::write(&path, format!("{half}{{\"category_uid\":4,\"cl")).expect("written");
+    served.process = serve(served.folder.path(), served.admin);
+    let (folder, lines) = served.end();
+    let public = public.display().to_string();
+    let (report, code) = verified(folder.path(), &["--key", &public, "audit.jsonl"]);
+    assert_eq!(
+        (&report["lines"], &report["torn"], &report["signed"], code),
+        (&6.into(), &1.into(), &6.into(), Some(0))
+    );
+    let kinds: Vec<&str> = lines.iter().filter_map(|line| line["unmapped"]["kind"].as_str()).collect();
+    assert_eq!(kinds, ["start", "decision", "decision", "torn", "start", "stop"], "{lines:?}");
+    let classes: Vec<u64> = lines.iter().filter_map(|line| line["type_uid"].as_u64()).collect();
+    assert_eq!(classes, [600_203, 400_203, 400_203, 600_299, 600_203, 600_204]);
+    for line in &lines {
+        let fact = |name: &str| line[name].as_u64();
+        let (class, activity) = (fact("class_uid").expect("a class"), fact("activity_id").expect("an activity"));
+        assert_eq!(
+            (fact("type_uid"), fact("category_uid")),
+            (Some(class * 100 + activity), Some(class / 1000)),
+            "{line}"
+        );
+        assert!(fact("time").is_some() && fact("severity_id").is_some(), "{line}");
+        assert_eq!(line["metadata"]["version"], "1.3.0");
+    }
+    let text = fs::read_to_string(&path).expect("a log");
+    fs::write(&path, text.replacen("\"action_id\":2", "\"action_id\":1", 1)).expect("written");
+    let (report, code) = verified(folder.path(), &["audit.jsonl"]);
+    assert_eq!((&report["findings"][0]["kind"], code), (&"changed".into(), Some(1)), "{report}");
+}
+
+#[test]
+fn a_log_of_cef_lines_goes_on_after_a_kill_and_is_no_chain() {
+    let mut served = Served::start("path: FOLDER/audit.jsonl, format: cef");
+    assert!(served.ask("nginx", "/open"));
+    let path = served.log();
+    served.process.wait_until("two lines", || fs::read_to_string(&path).is_ok_and(|text| text.lines().count() == 2));
+    served.process.kill();
+    served.process = serve(served.folder.path(), served.admin);
+    let (folder, _) = served.end();
+    let text = fs::read_to_string(&path).expect("a log");
+    let ids: Vec<&str> = text.lines().filter_map(|line| line.split('|').nth(4)).collect();
+    assert_eq!(ids, ["start", "public", "start", "stop"], "{text}");
+    assert!(text.lines().all(|line| line.starts_with("CEF:0|Postern|postern|")), "{text}");
+    let (report, code) = verified(folder.path(), &["audit.jsonl"]);
+    assert_eq!((&report["findings"][0]["kind"], code), (&"unlinked".into(), Some(1)), "{report}");
+}
+
+/// A file that may not grow is as good as a full disk, and whoever may raise the limit makes room.
+#[test]
+fn a_disk_with_room_again_gets_the_rest_and_the_chain_is_whole() {
+    let mut served = Served::start("path: FOLDER/audit.jsonl, when_full: refuse");
+    served.process.kill();
+    let (folder, http, admin) = (served.folder.path(), served.http, served.admin);
+    let mut command = Command::new("sh");
+    let limited = "trap '' XFSZ; ulimit -S -f 16; exec \"$0\" serve -c policy.yaml";
+    command.args(["-c", limited, env!("CARGO_BIN_EXE_postern")]).current_dir(folder);
+    let mut process = Process::start("postern", &mut command, &folder.join("log"));
+    process.wait_until("/readyz", || {
+        client::send(admin, b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            .is_ok_and(|reply| reply.status == 200)
+    });
+    let asked = || client::send(http, OPEN.as_bytes()).expect("an answer").status;
+    let mut allowed = 0;
+    process.wait_until("a full disk", || {
+        allowed += u64::from(asked() == 200);
+        asked() == 503
+    });
+    let pid = process.id().to_string();
+    let raised = Command::new("prlimit").args(["--pid", &pid, "--fsize=unlimited:"]).status().expect("prlimit");
+    assert!(raised.success());
+    process.wait_until("room", || asked() == 200);
+    drop(process);
+    let (report, code) = verified(folder, &["audit.jsonl"]);
+    assert_eq!((&report["whole"], &report["stopped"], code), (&true.into(), &true.into(), Some(0)), "{report}");
+    let lines = lines(&folder.join("audit.jsonl"));
+    let passed = lines.iter().filter(|line| line["effect"] == "allow").count() as u64;
+    assert!(passed > allowed, "every allow has its line: {passed} of {allowed}");
+    assert!(report["dropped"].as_u64().is_some_and(|dropped| dropped > 0), "{report}");
+}
+
+#[test]
+fn whoever_has_the_key_finds_a_pseudonym_again() {
+    let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a scratch folder");
+    fs::write(folder.path().join("audit.key"), format!("{}\n", "k".repeat(32))).expect("a key");
+    let called = |words: &[&str]| {
+        let words =
+            [&["audit", "pseudonym", "--key-file", "audit.key", "--issuer", "https://sso.test"], words].concat();
+        let output = postern(folder.path(), &words);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let pseudonyms = Pseudonyms::new(&Secret::new(b"k".repeat(32))).expect("a key");
+    let [subject, user] =
+        [Naming::Subject, Naming::User].map(|naming| pseudonyms.of(naming, "https://sso.test", "alice"));
+    assert_eq!(called(&["--subject", "alice"]), format!("{subject}\n"));
+    assert_eq!(called(&["--user", "alice"]), format!("{user}\n"));
+    assert_ne!(subject, user);
+    fs::write(folder.path().join("audit.key"), "short\n").expect("a key");
+    let short = ["audit", "pseudonym", "--key-file", "audit.key", "--issuer", "x", "--user", "y"];
+    assert_eq!(postern(folder.path(), &short).status.code(), Some(1));
 }
 
 /// The commands of `docs/audit.md`, in their order, and what it shows of them.

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 
-use postern::audit::line;
+use postern::audit::form::Form;
 use postern::audit::replay::Recorded;
 use postern::authn::Answers;
 use postern::dialect::ext_authz;
@@ -106,7 +106,7 @@ fn kept(
         detail: walked.detail.as_deref(),
         counts: Counts::default(),
     };
-    let line = format!("{{\"schema\":1,{}", line::decision(&record, with_query));
+    let line = format!("{{\"schema\":1,{}", Form { include_query: with_query, ..Form::default() }.decision(&record));
     Some((line, walked, notes))
 }
 

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::at::At;
+use crate::config::at::OneOrMany;
 use crate::config::tree::SecretRef;
 
 /// One line of JSON for every decision, to a file, stdout, a syslog receiver, an HTTP or OTLP collector. It is set up at the start;
@@ -45,6 +46,15 @@ pub struct Audit {
     /// claims, header fields and parameters that the policy looks at. Default: `false`.
     #[serde(default)]
     pub replay: bool,
+    /// What lines are written in. Default: `json`.
+    #[serde(default)]
+    pub format: Option<At<AuditFormat>>,
+    /// What lines leave out; of `client_ip`, only the network is written. Default: nothing.
+    #[serde(default)]
+    pub redact: Option<At<OneOrMany<At<Redact>>>>,
+    /// Other names for subjects and users, the same ones for the same people. Default: lines name them.
+    #[serde(default)]
+    pub pseudonyms: Option<At<Pseudonyms>>,
     /// `true`: each line holds the SHA-256 of the one before it. Default: `true`.
     #[serde(default)]
     pub chain: Option<At<bool>>,
@@ -131,6 +141,37 @@ pub enum Facility {
     Local5,
     Local6,
     Local7,
+}
+
+/// What lines are written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AuditFormat {
+    /// Our own members (the default).
+    Json,
+    /// Open Cybersecurity Schema Framework 1.3, class HTTP Activity, in JSON.
+    Ocsf,
+    /// Common Event Format 0, without a chain.
+    Cef,
+}
+
+/// What a line leaves out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Redact {
+    Subject,
+    User,
+    Groups,
+    ClientIp,
+    Path,
+}
+
+/// Other names for people.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pseudonyms {
+    /// A secret of 32 octets at least, which the names are made with.
+    pub key_file: At<String>,
 }
 
 /// When a file is put aside.

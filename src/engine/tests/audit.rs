@@ -1,6 +1,7 @@
 //! Nobody passes without a line where that is asked for.
 
 use super::*;
+use crate::audit::form::Form;
 use crate::audit::settings::AuditSettings;
 use crate::audit::settings::Fsync;
 use crate::audit::settings::Target;
@@ -12,7 +13,7 @@ fn bench(folder: &Path, when_full: WhenFull) -> (Bench, Arc<Audit>) {
         when_full,
         queue: 100,
         fsync: Fsync::Never,
-        include_query: true,
+        form: Form { include_query: true, ..Form::default() },
         chain: false,
         ..AuditSettings::to(Target::File(folder.join("audit.jsonl")))
     };
