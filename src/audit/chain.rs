@@ -152,12 +152,12 @@ impl Chain {
 
     fn link(&self, out: &mut Vec<u8>) {
         // Writing to a vector cannot fail.
-        let _ = match self.last {
-            Some(Link { seq, digest }) => {
-                write!(out, "\"schema\":{SCHEMA},\"seq\":{},\"prev\":\"{}\",", seq + 1, hex(&digest))
-            }
-            None => write!(out, "\"schema\":{SCHEMA},"),
-        };
+        let _ = write!(out, "\"schema\":{SCHEMA},");
+        if let Some(Link { seq, digest }) = self.last {
+            let _ = write!(out, "\"seq\":{},\"prev\":\"", seq + 1);
+            out.extend(digits(&digest));
+            out.extend_from_slice(b"\",");
+        }
     }
 
     /// The body of a line of ours, without what closes it.
@@ -210,9 +210,17 @@ pub(super) fn hash(octets: &[u8]) -> Digest {
 
 /// Lower-case hex.
 pub(super) fn hex(digest: &Digest) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().map_or('0', char::from);
-    digest.iter().flat_map(|octet| [digit(octet >> 4), digit(octet & 15)]).collect()
+    digits(digest).into_iter().map(char::from).collect()
+}
+
+/// The same in octets, for what is written many thousand times a second.
+fn digits(digest: &Digest) -> [u8; 64] {
+    let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
+    let mut digits = [0; 64];
+    for (pair, octet) in digits.as_chunks_mut::<2>().0.iter_mut().zip(digest) {
+        *pair = [digit(octet >> 4), digit(octet & 15)];
+    }
+    digits
 }
 
 #[cfg(test)]
