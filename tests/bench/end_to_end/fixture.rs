@@ -47,24 +47,37 @@ pub(crate) struct Scale {
     pub(crate) hosts: usize,
     /// `token_cache`, where it is not the default.
     pub(crate) token_cache: Option<usize>,
+    /// A line of every answer is kept, chained or not.
+    pub(crate) audit: Option<Chained>,
+}
+
+/// Does each line of the audit log name the one before it?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Chained {
+    No,
+    Yes,
 }
 
 impl Scale {
     pub(crate) fn routes(routes: usize) -> Scale {
-        Scale { routes, hosts: 1, token_cache: None }
+        Scale { routes, hosts: 1, token_cache: None, audit: None }
     }
 
     /// Write policy and key set into `folder`.
     pub(crate) fn write(self, issuer: &Issuer, folder: &Path) -> anyhow::Result<()> {
         fs::write(folder.join("jwks.json"), issuer.jwks())?;
-        fs::write(folder.join("policy.yaml"), self.policy()?)?;
+        fs::write(folder.join("policy.yaml"), self.policy(folder)?)?;
         Ok(())
     }
 
-    fn policy(self) -> anyhow::Result<String> {
+    fn policy(self, folder: &Path) -> anyhow::Result<String> {
+        let audit = self.audit.map_or(String::new(), |chained| {
+            let path = folder.join("audit.jsonl");
+            format!("audit: {{path: '{}', chain: {}}}\n", path.display(), chained == Chained::Yes)
+        });
         let cache = self.token_cache.map_or(String::new(), |tokens| format!("      token_cache: {tokens}\n"));
         let mut policy = format!(
-            "version: 1\n\
+            "version: 1\n{audit}\
              identity:\n  people:\n    jwt:\n      issuer: {ISSUER}\n      audience: {AUDIENCE}\n      jwks_file: jwks.json\n\
              \x20     claims: {{user: preferred_username, groups: groups}}\n{cache}\
              networks:\n  inside: [10.0.0.0/8, 127.0.0.0/8]\n\

@@ -7,6 +7,7 @@ mod proxy;
 mod start;
 
 use crate::compare::Samples;
+use crate::fixture::Chained;
 use crate::load::Outcome;
 use crate::report::Doubts;
 use crate::report::Line;
@@ -21,7 +22,7 @@ pub(crate) struct Row {
 }
 
 /// All rows, in the order of the table.
-pub(crate) const ROWS: [Row; 15] = [
+pub(crate) const ROWS: [Row; 17] = [
     Row { name: "grpc-100", about: "gRPC, cached tokens, 100 routes", run: |bench, row| cost::cached(bench, row, 100) },
     Row {
         name: "grpc-10000",
@@ -35,6 +36,16 @@ pub(crate) const ROWS: [Row; 15] = [
         name: "hosts",
         about: "10 routes, and 100,000 over 10,000 hosts",
         run: |bench, row| cost::scale(bench, row, 10_000),
+    },
+    Row {
+        name: "audit-file",
+        about: "an audit log to a file, and none",
+        run: |bench, row| cost::audit(bench, row, Chained::No, 1.25),
+    },
+    Row {
+        name: "audit-chain",
+        about: "a chained audit log to a file, and none",
+        run: |bench, row| cost::audit(bench, row, Chained::Yes, 1.5),
     },
     Row { name: "cores", about: "two processors and one", run: cost::cores },
     Row { name: "memory", about: "idle, for each route, for each cached token", run: memory::memory },

@@ -5,6 +5,7 @@ use anyhow::ensure;
 use crate::compare::Figure;
 use crate::compare::Target;
 use crate::compare::Verdict;
+use crate::fixture::Chained;
 use crate::fixture::Scale;
 use crate::floor::Floor;
 use crate::floor::NOBODY;
@@ -69,7 +70,7 @@ fn above_floor(
 /// The same questions asked of many routes and of few.
 pub(super) fn scale(bench: &Bench, row: &'static str, hosts: usize) -> anyhow::Result<Vec<Line>> {
     let few = bench.world(Scale::routes(10))?;
-    let many = bench.world(Scale { routes: 100_000, hosts, token_cache: None })?;
+    let many = bench.world(Scale { hosts, ..Scale::routes(100_000) })?;
     let servers = [bench.postern(&many, &bench.processors.server)?, bench.postern(&few, &bench.processors.server)?];
     let [of_many, of_few] = &servers;
     let loads = [bench.plan(Protocol::Grpc, of_many, &many), bench.plan(Protocol::Grpc, of_few, &few)];
@@ -79,6 +80,24 @@ pub(super) fn scale(bench: &Bench, row: &'static str, hosts: usize) -> anyhow::R
     let what = if hosts == 1 { "100000 routes".to_owned() } else { format!("100000 routes over {hosts} hosts") };
     let line = Line::judged((row, what), measure, figure, Some(Target::at_most(1.1)), bench.manner.noise);
     Ok(vec![line.heed(doubts(many.iter().chain(&few)))])
+}
+
+/// The same questions asked of a server that keeps a line of every answer, and of one that keeps none.
+pub(super) fn audit(bench: &Bench, row: &'static str, chained: Chained, most: f64) -> anyhow::Result<Vec<Line>> {
+    let without = bench.world(Scale::routes(100))?;
+    let with = bench.world(Scale { audit: Some(chained), ..Scale::routes(100) })?;
+    let servers = [bench.postern(&with, &bench.processors.server)?, bench.postern(&without, &bench.processors.server)?];
+    let [of_with, of_without] = &servers;
+    let loads = [bench.plan(Protocol::Grpc, of_with, &with), bench.plan(Protocol::Grpc, of_without, &without)];
+    let [with, without] = bench.by_turns(&loads)?;
+    let figure = Figure { ours: costs(&with), base: Some(costs(&without)) };
+    let measure = Measure { unit: MICROSECONDS, base: "no audit log" };
+    let what = match chained {
+        Chained::No => "audit log to a file",
+        Chained::Yes => "chained audit log to a file",
+    };
+    let line = Line::judged((row, what), measure, figure, Some(Target::at_most(most)), bench.manner.noise);
+    Ok(vec![line.heed(doubts(with.iter().chain(&without)))])
 }
 
 /// What a second processor adds, though the load needs its share of it.
