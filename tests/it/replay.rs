@@ -120,7 +120,10 @@ fn said(notes: &Notes, with_query: bool) -> Vec<String> {
 
 fn answer(verdict: &Verdict, with_query: bool) -> String {
     match verdict {
-        Verdict::Allow(_) => format!("{verdict:?}"),
+        Verdict::Allow(allow) => {
+            let set: Vec<_> = allow.headers.set().collect();
+            format!("{} {set:?} without {:?}", allow.reason, allow.headers.remove())
+        }
         Verdict::Deny(denial) => {
             let body = if with_query { denial.body.as_str() } else { "" };
             let headers = denial.headers.iter().filter(|(name, _)| with_query || name != "location");
