@@ -174,3 +174,34 @@ fn what_a_killed_process_had_in_its_spool_is_sent_by_the_next() {
     assert_eq!(&collector.lines()[..6], &before[..], "the oldest first");
     assert_eq!(collector.lines(), texts(folder.path()));
 }
+
+#[test]
+fn a_full_spool_refuses_and_lets_pass_again_when_lines_are_taken() {
+    let mut collector = Collector::new();
+    let long = format!(
+        "/auth/nginx HTTP/1.1\r\nHost: postern\r\nX-Forwarded-Method: GET\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: app.test\r\nX-Forwarded-Uri: /open?{}\r\n\r\n",
+        "x".repeat(7000)
+    );
+    let long = format!("GET {long}");
+    let mut served = served(&collector, ", when_full: refuse, queue: 500, fsync: never, include_query: true");
+    let (http, admin) = (served.http, served.admin);
+    let mut allowed = 0;
+    served.process.wait_until("a full spool", || {
+        let reply = client::send(http, long.as_bytes()).expect("an answer");
+        allowed += usize::from(reply.status == 200);
+        assert!(reply.status == 200 || reply.body.contains("audit_unavailable"), "{reply:?}");
+        reply.status == 503 && metric(admin, "postern_audit_sink_failing{sink=\"spool\"}") == 1
+    });
+    let octets: u64 = fs::read_dir(served.folder.path().join("spool"))
+        .expect("a spool")
+        .map(|entry| entry.expect("an entry").metadata().expect("metadata").len())
+        .sum();
+    assert!((900_000..=1_048_576).contains(&octets), "{octets}");
+    assert_eq!(served.metric("postern_audit_sink_dropped_total{sink=\"spool\"}"), 0);
+    collector.start();
+    served.process.wait_until("room", || client::send(http, OPEN.as_bytes()).is_ok_and(|reply| reply.status == 200));
+    served.process.wait_until("calm", || metric(admin, "postern_audit_sink_waiting_lines{sink=\"http\"}") == 0);
+    drop(served);
+    let allows = collector.lines().iter().filter(|line| line.contains("\"effect\":\"allow\"")).count();
+    assert!(allows > allowed, "what was allowed has arrived: {allows} of {allowed}, and one more");
+}
