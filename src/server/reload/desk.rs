@@ -1,5 +1,6 @@
 //! Where reloads are asked for: by a signal, on the admin pages, by a file that changed. They are done one at a time.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -66,15 +67,13 @@ where
 
     /// Work for ever. Without `watch`, files may change unnoticed.
     pub async fn run(mut self, mut watch: Option<Watch>) {
-        if let Some(watch) = &mut watch {
-            let paths = self.reload.paths();
-            watch.follow(&paths);
+        let paths = self.reload.paths();
+        watch = follow(watch, &paths).await;
+        if let Some(watch) = &watch {
             info!(watch = watch.mode().name(), paths = paths.len(), "changes of the policy's files are noticed");
         }
         loop {
-            if let Some(watch) = &mut watch {
-                watch.follow(&self.reload.paths());
-            }
+            watch = follow(watch, &self.reload.paths()).await;
             let mode = watch.as_ref().map(Watch::mode).unwrap_or_default();
             self.status.store(Arc::new(ReloadStatus { watch: mode, ..self.reload.status() }));
             let noticed = async {
@@ -108,4 +107,14 @@ where
             let _ = asked.send(result);
         }
     }
+}
+
+/// Watch these files and folders. Looking at them waits for their disks, which nobody else may have to.
+async fn follow(watch: Option<Watch>, paths: &[PathBuf]) -> Option<Watch> {
+    let (mut watch, paths) = (watch?, paths.to_vec());
+    let followed = tokio::task::spawn_blocking(move || {
+        watch.follow(&paths);
+        watch
+    });
+    followed.await.ok()
 }
