@@ -1,5 +1,7 @@
 //! Places, drawn with the line they are about.
 
+use std::borrow::Cow;
+
 use annotate_snippets::AnnotationKind;
 use annotate_snippets::Group;
 use annotate_snippets::Level;
@@ -52,7 +54,7 @@ pub fn snippet(place: &Place, files: &[SourceFile]) -> String {
 }
 
 /// The first line of a place, and which of its bytes belong to it.
-fn line<'t>(text: &'t str, place: &Place) -> Option<(&'t str, usize, usize)> {
+fn line<'t>(text: &'t str, place: &Place) -> Option<(Cow<'t, str>, usize, usize)> {
     let (start, end) = (place.span.0 as usize, place.span.1 as usize);
     let before = text.get(..start)?;
     let begin = before.rfind('\n').map_or(0, |newline| newline + 1);
@@ -60,5 +62,22 @@ fn line<'t>(text: &'t str, place: &Place) -> Option<(&'t str, usize, usize)> {
     // Something must be underlined, if only the end of the line.
     let from = (start - begin).min(line.len());
     let next = line.get(from..)?.chars().next().map_or(from, |c| from + c.len_utf8());
-    Some((line, from, end.saturating_sub(begin).clamp(next, line.len().max(next))))
+    let to = end.saturating_sub(begin).clamp(next, line.len().max(next));
+    Some((without_passwords(line), from, to))
+}
+
+/// The line with stars for what stands between `://` and `@`: reports are shown, logged and pasted. As long as before, octet by
+/// octet, so that what is underlined stays where it is.
+fn without_passwords(line: &str) -> Cow<'_, str> {
+    let mut shown = Cow::Borrowed(line);
+    let mut from = 0;
+    while let Some(begin) = line.get(from..).and_then(|rest| rest.find("://")).map(|at| from + at + 3) {
+        from = begin;
+        let rest = line.get(begin..).unwrap_or_default();
+        let authority = rest.split(['/', '?', '#', '"', '\'', ' ', '\t']).next().unwrap_or_default();
+        if let Some(length) = authority.rfind('@') {
+            shown.to_mut().replace_range(begin..begin + length, &"*".repeat(length));
+        }
+    }
+    shown
 }

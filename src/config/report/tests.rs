@@ -120,3 +120,12 @@ fn no_control_reaches_the_terminal() {
     let shown = refused.report(Problems::default()).text(false);
     assert!(!shown.contains(|letter: char| letter.is_control() && letter != '\n' || letter == '\u{202e}'), "{shown:?}");
 }
+
+#[test]
+fn no_password_of_a_url_is_shown() {
+    let text = "version: 1\nurls: [\"https://me:hünter2@sso.test/a?b@c\", http://tok@x, redis://r.test/@y] # a://b@c\n";
+    let refused = load(std::path::Path::new("p.yaml"), &Pretend::new().file("p.yaml", text)).expect_err("unknown key");
+    let shown = refused.report(Problems::default()).text(false);
+    let want = "2 | urls: [\"https://***********@sso.test/a?b@c\", http://***@x, redis://r.test/@y] # a://*@c\n";
+    assert!(shown.contains(want), "{shown}");
+}
