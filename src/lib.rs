@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | [`model`] | the nouns: request, path, host, client address, identity, decision, response, record, problem |
 //! | [`policy`] | the decision: hosts, routes, conditions, identity headers, denials |
+//! | [`limit`] | rate limits: buckets and where they are kept |
 //! | [`dialect`] | wire to model and back, one proxy a file |
 //! | [`outbound`] | the one HTTP client: deadlines, size limits, no redirects; sockets to receivers that speak no HTTP |
 //! | [`storage`] | the one writer of files: what outlives the process |
@@ -28,6 +29,7 @@ pub mod config;
 pub mod dialect;
 pub mod engine;
 pub mod export;
+pub mod limit;
 pub mod model;
 pub mod outbound;
 pub mod policy;

@@ -13,6 +13,7 @@ pub mod identity;
 pub mod introspection_status;
 pub mod key_status;
 pub mod key_use;
+pub mod limit;
 pub mod listen;
 pub mod network;
 pub mod path;

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::path::PathBuf;
 
 /// Every room, and the rooms it may use besides itself.
-const ROOMS: [(&str, &[&str]); 15] = [
+const ROOMS: [(&str, &[&str]); 16] = [
     ("model", &[]),
     ("policy", &["model"]),
+    ("limit", &["model"]),
     ("dialect", &["model"]),
     ("outbound", &["model"]),
     ("storage", &["model"]),
@@ -17,14 +18,15 @@ const ROOMS: [(&str, &[&str]); 15] = [
     ("export", &["model", "outbound", "telemetry"]),
     ("audit", &["model", "outbound", "telemetry", "export"]),
     ("config", &["model"]),
-    ("snapshot", &["model", "policy", "outbound", "storage", "authn", "assertion", "audit", "export", "config"]),
-    ("engine", &["model", "policy", "authn", "assertion", "telemetry", "audit", "snapshot"]),
+    ("snapshot", &["model", "policy", "limit", "outbound", "storage", "authn", "assertion", "audit", "export", "config"]),
+    ("engine", &["model", "policy", "limit", "authn", "assertion", "telemetry", "audit", "snapshot"]),
     ("server", &["model", "dialect", "telemetry", "snapshot", "engine"]),
     (
         "cli",
         &[
             "model",
             "policy",
+            "limit",
             "dialect",
             "outbound",
             "authn",

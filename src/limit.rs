@@ -1,0 +1,13 @@
+//! Rate limits: buckets, where they are kept, and what one request takes from them.
+//!
+//! A bucket is a pure function of its state, the time and the cost. A store keeps the buckets of everybody who is being
+//! counted. A [`Purse`] belongs to one request: whoever walks a request twice takes from it once.
+
+pub mod bucket;
+pub mod local;
+pub mod purse;
+
+pub use local::Local;
+pub use local::MIN_MEMORY;
+pub use purse::Purse;
+pub use purse::Taken;
