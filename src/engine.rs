@@ -1,5 +1,6 @@
 //! The corridor: one function from a decoded check to its answer, the same for every dialect.
 
+mod limit;
 pub mod replay;
 pub mod walk;
 
@@ -21,6 +22,7 @@ use crate::authn::Need;
 use crate::engine::walk::Given;
 use crate::engine::walk::Walk;
 use crate::engine::walk::Walked;
+use crate::limit::Purse;
 use crate::model::decision::Decision;
 use crate::model::decision::DecisionId;
 use crate::model::decision::Effect;
@@ -124,17 +126,18 @@ impl Engine {
             }
         };
         let given = Given { decision_id: self.next_id(now), now, answers: Answers::none(), assumed: None };
-        match walk::walk(&snapshot, &request, &given, &mut Silent) {
+        let mut purse = Purse::taking(started);
+        match walk::walk(&snapshot, &request, &given, &mut purse, &mut Silent) {
             Walk::Done(walked) => {
-                let open = Open { engine: self, snapshot, request, given, started, trace, ignored_forwarding };
+                let open = Open { engine: self, snapshot, request, given, purse, started, trace, ignored_forwarding };
                 Checked::Answered(open.close(*walked))
             }
             Walk::Unknown => {
-                let open = Open { engine: self, snapshot, request, given, started, trace, ignored_forwarding };
+                let open = Open { engine: self, snapshot, request, given, purse, started, trace, ignored_forwarding };
                 Checked::Answered(open.fault(NOT_REMEMBERED))
             }
             Walk::Needs(need) => {
-                let open = Open { engine: self, snapshot, request, given, started, trace, ignored_forwarding };
+                let open = Open { engine: self, snapshot, request, given, purse, started, trace, ignored_forwarding };
                 Checked::Waits(open.wait(need, deadline.map_or(WAIT_WITHOUT_DEADLINE, |deadline| deadline / 2)))
             }
         }
@@ -184,6 +187,7 @@ impl Engine {
             trace,
             replay: None,
             detail: Some(&refusal.detail),
+            limits: &[],
             counts,
         };
         if let Some(audit) = &self.audit {
@@ -236,6 +240,8 @@ struct Open<'e, 'w> {
     snapshot: Arc<Snapshot>,
     request: Request<'w>,
     given: Given,
+    /// What it has taken from limits so far.
+    purse: Purse,
     started: Instant,
     trace: Option<TraceContext>,
     ignored_forwarding: u32,
@@ -252,7 +258,7 @@ impl Open<'_, '_> {
             if !self.given.answers.keep(source, answer) {
                 return self.fault("an identity source asks for ever");
             }
-            match walk::walk(&self.snapshot, &self.request, &self.given, &mut Silent) {
+            match walk::walk(&self.snapshot, &self.request, &self.given, &mut self.purse, &mut Silent) {
                 Walk::Done(walked) => return self.close(*walked),
                 Walk::Needs(another) => need = another,
                 Walk::Unknown => return self.fault(NOT_REMEMBERED),
@@ -271,7 +277,7 @@ impl Open<'_, '_> {
     fn close(&self, walked: Walked) -> Response {
         let keeps_replays = self.engine.audit.as_ref().is_some_and(|audit| audit.keeps_replays());
         let replay = keeps_replays.then(|| replay::replayable(&self.snapshot, &self.request, &walked));
-        let Walked { decision, verdict, address, mut counts, detail, .. } = walked;
+        let Walked { decision, verdict, address, mut counts, limits, detail, .. } = walked;
         counts.ignored_forwarding = self.ignored_forwarding;
         let path = self.request.path.canonical_text();
         let snapshot = &self.snapshot;
@@ -294,6 +300,7 @@ impl Open<'_, '_> {
             trace: self.trace,
             replay,
             detail: detail.as_deref(),
+            limits: &limits,
             counts,
         };
         if let Some(audit) = &self.engine.audit

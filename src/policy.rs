@@ -11,6 +11,7 @@ pub mod encoding;
 pub mod gate;
 pub mod header;
 pub mod host;
+pub mod limit;
 pub mod navigation;
 pub mod pattern;
 pub mod preflight;
@@ -227,6 +228,16 @@ impl<'p> Routed<'p> {
     /// The lists of identity sources that other readings ask, where they are not the route's own.
     pub fn other_sources(&self) -> impl Iterator<Item = usize> {
         self.also.iter().map(|route| route.sources.list).filter(|list| *list != self.route.sources.list)
+    }
+
+    /// A denial by the limit that stands there.
+    pub fn limited(&self, place: Place) -> Denied<'p> {
+        self.denied(Reason::RateLimited, place)
+    }
+
+    /// The routes of every reading of the path, that of the canonical one first.
+    pub fn readings(&self) -> impl Iterator<Item = &'p Route> + use<'p, '_> {
+        self.all()
     }
 
     fn all(&self) -> impl Iterator<Item = &'p Route> {

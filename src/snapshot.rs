@@ -10,6 +10,7 @@ pub mod duration;
 mod header;
 mod host;
 mod identity;
+mod limit;
 mod listen;
 mod network;
 mod overlap;
@@ -47,6 +48,7 @@ use crate::config::nearest;
 use crate::config::report::Report;
 use crate::config::tree;
 use crate::export::settings::OtlpSettings;
+use crate::limit::Local;
 use crate::model::admin::AdminRules;
 use crate::model::caller::Callers;
 use crate::model::header::HeaderText;
@@ -70,6 +72,7 @@ use crate::policy::header::OutgoingHeaders;
 use crate::policy::host::HostBlock;
 use crate::policy::host::HostPattern;
 use crate::policy::host::HostTable;
+use crate::policy::limit::Limits;
 use crate::policy::spoof::SpoofGuard;
 use crate::policy::spoof::SpoofMode;
 use crate::snapshot::tls::Tls;
@@ -96,6 +99,8 @@ pub struct Snapshot {
     pub revocations: Revocations,
     /// Signs what applications are told, where the policy asks for it.
     pub assertions: Option<Assertions>,
+    /// What is counted, and where; `None` where nothing is.
+    pub limits: Option<Limiter>,
     /// The folder for what outlives the process.
     pub state_dir: Option<PathBuf>,
     /// How the log of decisions is kept.
@@ -116,6 +121,13 @@ pub struct Snapshot {
     pub generation: u64,
     /// Every weakening switch that is on, as it is written.
     pub insecure: Vec<String>,
+}
+
+/// The limits of a policy, and the budgets of everybody they count.
+#[derive(Debug)]
+pub struct Limiter {
+    pub rules: Limits,
+    pub store: Arc<Local>,
 }
 
 impl Snapshot {
@@ -149,6 +161,17 @@ impl Snapshot {
         for (keys, held) in self.keys.iter().flat_map(|keys| earlier.keys.iter().map(move |held| (keys, held))) {
             keys.take_over(held);
         }
+    }
+
+    /// Go on with the budgets of an earlier policy: those of limits that are the same in both. `false` where that cannot
+    /// be, because they have another memory now.
+    pub fn take_budgets_of(&mut self, earlier: &Snapshot) -> bool {
+        let (Some(limits), Some(held)) = (&mut self.limits, &earlier.limits) else { return true };
+        let same = limits.store.memory() == held.store.memory();
+        if same {
+            limits.store = Arc::clone(&held.store);
+        }
+        same
     }
 
     /// The state folder; without it we serve all the same.
@@ -297,6 +320,7 @@ pub fn judge(refused: Refused, world: &dyn World) -> Report {
 /// What a snapshot is made of. With errors beside it, it is good for nothing.
 struct Parts {
     names: Names,
+    limits: Option<(Limits, u64)>,
     blocks: Vec<(HostPattern, HostBlock)>,
     headers: OutgoingHeaders,
     assertions: Option<Assertions>,
@@ -317,8 +341,12 @@ fn parts(config: &tree::Config, surroundings: &Surroundings<'_>, problems: &mut 
     networks.walk_over(Arc::clone(&hops));
     let identities = identity::Identities::build(&config.identity, &networks, surroundings, problems);
     let roles = role::Roles::build(&config.roles, &identities, problems);
-    let mut names = Names { networks, identities, roles, lists: Vec::new() };
+    let mut names = Names { networks, identities, roles, lists: Vec::new(), limits: limit::Book::default() };
+    names.limits.keys_come_from(names.identities.of_api_keys());
     let blocks = host::blocks(config, &mut names, problems);
+    let known = (&names.networks, &names.roles);
+    names.limits.callers(&config.roles, names.identities.key_limits(), known, problems);
+    let limits = std::mem::take(&mut names.limits).finish(&config.limits, problems);
     let (mut headers, header_problems) = header::outgoing(&config.defaults, &blocks, &names.roles);
     problems.0.extend(header_problems);
     let assertions = assertion::assertions(config.defaults.assertion.as_ref(), surroundings, problems);
@@ -335,6 +363,7 @@ fn parts(config: &tree::Config, surroundings: &Surroundings<'_>, problems: &mut 
     problems.0.extend(surroundings.exposed());
     Parts {
         names,
+        limits,
         blocks,
         headers,
         assertions,
@@ -354,6 +383,7 @@ impl Parts {
     fn assemble(self, config: &tree::Config, digest: &str) -> Snapshot {
         let Parts {
             names,
+            limits,
             blocks,
             headers,
             assertions,
@@ -386,6 +416,7 @@ impl Parts {
             keys: names.identities.keys(),
             revocations,
             assertions,
+            limits: limits.map(|(rules, memory)| Limiter { rules, store: Arc::new(Local::new(memory)) }),
             state_dir,
             audit,
             otlp,
@@ -408,6 +439,8 @@ struct Names {
     roles: role::Roles,
     /// Every distinct list of sources that a route uses.
     lists: Vec<Vec<Arc<str>>>,
+    /// Every limit met so far.
+    limits: limit::Book,
 }
 
 impl Names {

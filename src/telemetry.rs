@@ -97,6 +97,7 @@ fn write(record: &Record<'_>) {
         decision.reason = decision.reason.code(),
         decision.place = decision.place.as_ref().map(tracing::field::display),
         decision.detail = record.detail.map(Plain).map(tracing::field::display),
+        decision.limit = record.refused_by(),
         dialect = record.dialect.name(),
         route.host = decision.route.as_deref().map(|route| &*route.host),
         route.name = decision.route.as_deref().map(|route| &*route.name),

@@ -59,6 +59,9 @@ pub(super) fn decision(shown: &Shown<'_>) -> String {
     route(&mut line, record);
     line.word("effect", decision.effect().name());
     line.word("reason", decision.reason.code());
+    if let Some(limit) = record.refused_by() {
+        line.text("limit", limit);
+    }
     line.number("status", u64::from(record.status));
     line.text("policy", record.policy);
     line.number("generation", record.generation);
@@ -195,6 +198,7 @@ mod tests {
             trace: TraceContext::parse(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
             replay: None,
             detail: Some("canary of a detail"),
+            limits: &[],
             counts: Counts { spoofed: 2, ..Counts::default() },
         }
     }

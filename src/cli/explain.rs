@@ -29,6 +29,7 @@ use crate::engine::walk::Given;
 use crate::engine::walk::Walk;
 use crate::engine::walk::Walked;
 use crate::engine::walk::walk;
+use crate::limit::Purse;
 use crate::model::decision::DecisionId;
 use crate::model::decision::Effect;
 use crate::model::identity::Principal;
@@ -138,9 +139,10 @@ fn explain(
         answers: Answers::none(),
         assumed: assumed.map(crate::engine::walk::Assumed::Caller),
     };
+    let mut purse = Purse::looking(clock::instant());
     loop {
         let mut taken = notes.clone();
-        match walk(&policy.snapshot, &request, &given, &mut taken) {
+        match walk(&policy.snapshot, &request, &given, &mut purse, &mut taken) {
             Walk::Done(walked) => {
                 *notes = taken;
                 return Ok(Outcome::Walked(walked));

@@ -11,6 +11,7 @@ mod claims;
 mod header;
 mod identity;
 mod introspection;
+mod limit;
 mod listen;
 mod revocation;
 mod telemetry;
@@ -75,6 +76,11 @@ pub use introspection::Introspection;
 pub use introspection::IntrospectionCache;
 pub use introspection::IntrospectionClient;
 pub use introspection::Userinfo;
+pub use limit::LimitExcept;
+pub use limit::LimitMode;
+pub use limit::LimitStore;
+pub use limit::RateLimit;
+pub use limit::RateLimits;
 pub use listen::Listen;
 pub use listen::ListenAt;
 pub use listen::ListenPeers;
@@ -135,6 +141,9 @@ pub struct Config {
     /// Address lists by name.
     #[serde(default)]
     pub networks: Entries<At<Network>>,
+    /// How rate limits are kept; the limits themselves stand where they hold, as `limit`.
+    #[serde(default)]
+    pub limits: LimitStore,
     /// What holds for every host.
     #[serde(default)]
     pub defaults: Defaults,
@@ -198,6 +207,9 @@ pub struct Role {
     /// Roles that a holder of this one has too.
     #[serde(default)]
     pub includes: Option<At<OneOrMany<At<String>>>>,
+    /// Limits of everybody who has the role, whatever they ask for.
+    #[serde(default)]
+    pub limit: Option<RateLimits>,
 }
 
 /// An address list: CIDRs and addresses written here, or in an environment variable.
@@ -236,6 +248,9 @@ pub struct Defaults {
     /// Gates that close every host.
     #[serde(default)]
     pub deny: Option<At<Deny>>,
+    /// Limits of all requests, whatever the host.
+    #[serde(default)]
+    pub limit: Option<RateLimits>,
     /// The names of the identity headers sent upstream.
     #[serde(default)]
     pub headers: Option<At<IdentityHeaders>>,
@@ -276,6 +291,9 @@ pub struct HostBlock {
     /// Gates that close the whole host.
     #[serde(default)]
     pub deny: Option<At<Deny>>,
+    /// Limits of all requests to this host.
+    #[serde(default)]
+    pub limit: Option<RateLimits>,
     /// `allow`: CORS preflights (OPTIONS with `Origin` and `Access-Control-Request-Method`) pass, with no identity.
     #[serde(default)]
     pub preflight: Option<At<Preflight>>,
@@ -348,6 +366,9 @@ pub struct Route {
     /// Gates that close by themselves, besides those of the host and of `defaults`.
     #[serde(default)]
     pub deny: Option<Box<At<Deny>>>,
+    /// Limits of requests to this route, besides those of the host and of `defaults`.
+    #[serde(default)]
+    pub limit: Option<Box<RateLimits>>,
     /// `keep`: paths with `%2f` or double encoding may use this route, if every reading of them lands here.
     #[serde(default)]
     pub encoded_slash: Option<Box<At<EncodedSlash>>>,

@@ -13,7 +13,13 @@ pub(super) const DECISION: HeaderName = HeaderName::from_static("x-postern-decis
 /// that are not here.
 pub(super) fn identity(allow: &Allow) -> HeaderMap {
     let length = (header::CONTENT_LENGTH, HeaderValue::from_static("0"));
-    allow.headers.fields([(DECISION, HeaderValue::from_static("")), length])
+    let mut headers = allow.headers.fields([(DECISION, HeaderValue::from_static("")), length]);
+    // Whether the proxy passes these on to the client is up to its configuration; none passes them on upstream. An
+    // identity header of such a name stays what it is.
+    for (name, text) in &allow.told {
+        headers.entry(name.clone()).or_insert_with(|| HeaderValue::from(text));
+    }
+    headers
 }
 
 /// The status of a denial; one that a proxy could take for an allow, or not at all, becomes 503.

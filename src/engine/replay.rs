@@ -13,6 +13,7 @@ use crate::engine::walk::Given;
 use crate::engine::walk::Remembered;
 use crate::engine::walk::Walk;
 use crate::engine::walk::Walked;
+use crate::limit::Purse;
 use crate::model::decision::DecisionId;
 use crate::model::dialect::Dialect;
 use crate::model::header::Headers;
@@ -30,6 +31,7 @@ use crate::policy::navigation::is_navigation;
 use crate::policy::preflight;
 use crate::policy::trace::Trace;
 use crate::snapshot::Snapshot;
+use crate::telemetry::clock;
 
 /// What the log must keep of a request that was walked, so that it can be judged again.
 pub fn replayable<'r>(snapshot: &'r Snapshot, request: &'r Request<'r>, walked: &Walked) -> Replayable<'r> {
@@ -74,6 +76,9 @@ fn judge(
     authority: &str,
     trace: &mut impl Trace,
 ) -> Result<Box<Walked>, String> {
+    if recorded.reason.as_deref() == Some(Reason::RateLimited.code()) {
+        return Err("what limits had counted when they refused it".to_owned());
+    }
     looks_at(snapshot, kept)?;
     let dialect = recorded.dialect.as_deref().and_then(Dialect::parse).ok_or("a dialect that is known here")?;
     let fields = kept.fields();
@@ -103,7 +108,9 @@ fn judge(
         answers: Answers::none(),
         assumed: Some(Assumed::Remembered(Box::new(remembered(recorded, kept)?))),
     };
-    match walk::walk(snapshot, &request, &given, trace) {
+    // What limits had counted when the request was there is not known, so they are only looked at.
+    let mut purse = Purse::looking(clock::instant());
+    match walk::walk(snapshot, &request, &given, &mut purse, trace) {
         Walk::Done(walked) => Ok(walked),
         Walk::Needs(_) | Walk::Unknown => {
             Err("what the identity sources of the route make of the credentials".to_owned())

@@ -1,6 +1,7 @@
 //! Whole checks without a socket: a policy, real tokens, and what comes back and is counted.
 
 mod audit;
+mod limit;
 mod provider;
 
 use std::collections::HashSet;

@@ -14,11 +14,15 @@ use crate::authn::Need;
 use crate::authn::Note;
 use crate::authn::Presented;
 use crate::authn::authenticate;
+use crate::engine::limit::Budgets;
+use crate::limit::Purse;
+use crate::limit::purse::Stop as At;
 use crate::model::client_ip::ClientAddress;
 use crate::model::decision::Decision;
 use crate::model::decision::DecisionId;
 use crate::model::identity::Principal;
 use crate::model::identity::Terms;
+use crate::model::limit::Weighed;
 use crate::model::reason::Reason;
 use crate::model::record::Counts;
 use crate::model::replay::Seen;
@@ -54,6 +58,8 @@ pub struct Walked {
     pub verdict: Verdict,
     pub address: ClientAddress,
     pub counts: Counts,
+    /// The limits that counted it.
+    pub limits: Vec<Weighed>,
     /// For the operator, never for the client.
     pub detail: Option<String>,
     /// What became of the credentials.
@@ -100,8 +106,15 @@ pub enum Credentials {
     Refused { reason: Reason, login_helps: bool },
 }
 
-/// Walk a canonical request through the policy.
-pub fn walk(snapshot: &Snapshot, request: &Request<'_>, given: &Given, trace: &mut impl Trace) -> Walk {
+/// Walk a canonical request through the policy. What it takes from limits it takes from `purse`, which goes along when
+/// the walk is taken again.
+pub fn walk(
+    snapshot: &Snapshot,
+    request: &Request<'_>,
+    given: &Given,
+    purse: &mut Purse,
+    trace: &mut impl Trace,
+) -> Walk {
     let policy = &snapshot.policy;
     let spoofed = policy.spoof.inspect(&request.headers, request.dialect, trace);
     let address = policy.address.apply(request, trace);
@@ -124,6 +137,7 @@ pub fn walk(snapshot: &Snapshot, request: &Request<'_>, given: &Given, trace: &m
         seen: Seen::Nothing,
         asked: None,
         also_asked: Vec::new(),
+        budgets: Budgets::default(),
     };
     visit.counts.spoofed = spoofed.count();
     if spoofed.refuse {
@@ -143,6 +157,12 @@ pub fn walk(snapshot: &Snapshot, request: &Request<'_>, given: &Given, trace: &m
         Ok(routed) => routed,
         Err(denied) => return visit.deny(denied, Principal::Anonymous, trace),
     };
+    if let Some(limiter) = &snapshot.limits {
+        let dues = limiter.rules.first(&routed, &facts);
+        if let Err(place) = visit.budgets.take(limiter, (At::Gate, &dues), purse, trace) {
+            return visit.deny(routed.limited(place), Principal::Anonymous, trace);
+        }
+    }
     let principal = match visit.identify(&routed, trace) {
         Ok(principal) => principal,
         Err(Stop::Needs(need)) => return Walk::Needs(need),
@@ -159,7 +179,7 @@ pub fn walk(snapshot: &Snapshot, request: &Request<'_>, given: &Given, trace: &m
         }
     };
     match routed.decide(&principal, facts, trace) {
-        Ok(reason) => visit.allow(&routed, reason, principal, &spoofed, trace),
+        Ok(reason) => visit.allow(&routed, reason, principal, (&facts, &spoofed), purse, trace),
         Err(denied) => visit.deny(denied, principal, trace),
     }
 }
@@ -177,6 +197,7 @@ struct Visit<'r> {
     seen: Seen,
     asked: Option<usize>,
     also_asked: Vec<usize>,
+    budgets: Budgets,
 }
 
 /// Why there is no principal.
@@ -279,13 +300,15 @@ impl Visit<'_> {
         }
     }
 
-    /// Station 8 for an allow: every owned header is set or made absent.
+    /// Stations 7 and 8 for an allow: what is counted for the caller, when nothing else is in the way; then every owned
+    /// header is set or made absent.
     fn allow(
         mut self,
         routed: &Routed<'_>,
         reason: Reason,
         principal: Principal,
-        spoofed: &Spoofed,
+        (facts, spoofed): (&RequestFacts<'_>, &Spoofed),
+        purse: &mut Purse,
         trace: &mut impl Trace,
     ) -> Walk {
         let headers = match self.allow_headers(routed, &principal, spoofed) {
@@ -300,6 +323,13 @@ impl Visit<'_> {
                 return self.deny(denied, principal, trace);
             }
         };
+        if let Some(limiter) = &self.snapshot.limits {
+            let mentioned = &self.snapshot.policy.headers.group_rule.mentioned;
+            let dues = limiter.rules.then(routed, &principal, facts, |group| mentioned.contains(group));
+            if let Err(place) = self.budgets.take(limiter, (At::Caller, &dues), purse, trace) {
+                return self.deny(routed.limited(place), principal, trace);
+            }
+        }
         for (number, name) in headers.names().iter().enumerate() {
             // An assertion is a credential, and an explanation is passed around.
             let assertion = self.snapshot.policy.headers.assertion.as_ref() == Some(name);
@@ -317,7 +347,8 @@ impl Visit<'_> {
             place: Some(routed.route.id.place.clone()),
             principal,
         };
-        self.done(decision, Verdict::Allow(Allow { reason, headers }))
+        let told = self.budgets.headers();
+        self.done(decision, Verdict::Allow(Allow { reason, headers, told }))
     }
 
     /// What the allow changes in the request, or why the identity cannot be carried.
@@ -360,7 +391,7 @@ impl Visit<'_> {
     }
 
     /// Station 8 for a denial.
-    fn deny(self, denied: Denied<'_>, principal: Principal, trace: &mut impl Trace) -> Walk {
+    fn deny(mut self, denied: Denied<'_>, principal: Principal, trace: &mut impl Trace) -> Walk {
         let refused = Refused {
             reason: denied.reason,
             decision_id: self.given.decision_id,
@@ -369,7 +400,11 @@ impl Visit<'_> {
             login_helps: self.login_helps,
             challenge: self.challenge,
         };
-        let denial = refused.denial();
+        let mut denial = refused.denial();
+        if denied.reason == Reason::RateLimited {
+            denial.headers.extend(self.budgets.headers());
+            self.detail = self.budgets.refused_by().map(|limit| format!("past the limit `{limit}`"));
+        }
         trace.note(Station::Respond, denied.place.as_ref(), || format!("{} {}", denial.status, denial.reason));
         for (name, value) in denial.headers.iter().filter(|(name, _)| *name == LOCATION || *name == WWW_AUTHENTICATE) {
             trace.note(Station::Respond, None, || format!("{name}: {value}"));
@@ -380,8 +415,9 @@ impl Visit<'_> {
     }
 
     fn done(self, decision: Decision, verdict: Verdict) -> Walk {
-        let Visit { address, counts, detail, seen, asked, also_asked, .. } = self;
-        Walk::Done(Box::new(Walked { decision, verdict, address, counts, detail, seen, asked, also_asked }))
+        let Visit { address, counts, detail, seen, asked, also_asked, budgets, .. } = self;
+        let limits = budgets.weighed;
+        Walk::Done(Box::new(Walked { decision, verdict, address, counts, limits, detail, seen, asked, also_asked }))
     }
 }
 

@@ -188,6 +188,9 @@ pub enum Weight {
 }
 
 impl Weight {
+    /// Every one.
+    pub const ALL: [Weight; 3] = [Weight::Allowed, Weight::Limited, Weight::Shadow];
+
     /// The label of the metrics.
     pub fn name(self) -> &'static str {
         match self {

@@ -128,6 +128,8 @@ reasons! {
     // ── later (429) ───────────────────────────────────────────────────────────────────────────
     /// The client, or the name it gives, has sent too many wrong credentials within the minute.
     TooManyFailures = "too_many_failures", 429;
+    /// A limit of the policy has no more for this caller now.
+    RateLimited = "rate_limited", 429;
 
     // ── we cannot answer (503) ────────────────────────────────────────────────────────────────
     /// The keys of the token's issuer are not to be had.

@@ -9,6 +9,8 @@ use crate::model::client_ip::ClientAddress;
 use crate::model::decision::Decision;
 use crate::model::decision::DecisionId;
 use crate::model::dialect::Dialect;
+use crate::model::limit::Weighed;
+use crate::model::limit::Weight;
 use crate::model::replay::Replayable;
 use crate::model::trace::TraceContext;
 
@@ -44,11 +46,18 @@ pub struct Record<'r> {
     pub replay: Option<Replayable<'r>>,
     /// For the operator: what exactly was wrong. Never sent to the client.
     pub detail: Option<&'r str>,
+    /// The limits that counted the request.
+    pub limits: &'r [Weighed],
     /// What was left out or ignored on the way.
     pub counts: Counts,
 }
 
 impl Record<'_> {
+    /// The limit that refused the request.
+    pub fn refused_by(&self) -> Option<&str> {
+        self.limits.iter().find(|weighed| weighed.outcome == Weight::Limited).map(|weighed| &*weighed.limit)
+    }
+
     /// The client's address, when it is known.
     pub fn client_ip(&self) -> Option<IpAddr> {
         self.client.and_then(|client| client.address.ip())

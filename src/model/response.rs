@@ -35,6 +35,8 @@ pub struct Allow {
     pub reason: Reason,
     /// What it changes in the request.
     pub headers: Arc<AllowHeaders>,
+    /// What the client is told beside the application's answer, where the proxy can do that.
+    pub told: Vec<(HeaderName, HeaderText)>,
 }
 
 /// What an allow changes in the request on its way upstream. It depends on the caller and hardly on the request, so it

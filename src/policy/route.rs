@@ -17,6 +17,8 @@ pub struct Route {
     pub sources: Sources,
     /// The gates of defaults, host and route: all must be open. Routes without gates of their own share them.
     pub gates: Arc<[Gate]>,
+    /// The limits of defaults, host and route: which list, by its number among the policy's limits.
+    pub limits: u32,
     /// Paths with `%2f` or double encoding may use this route.
     pub keeps_encoded_slash: bool,
 }
@@ -162,6 +164,7 @@ pub(crate) mod testing {
             access: Access::Public,
             sources: Sources { list: 0, asks: true, anonymous: false },
             gates: Arc::default(),
+            limits: 0,
             keeps_encoded_slash: false,
         };
         (pattern, route)

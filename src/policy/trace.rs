@@ -13,6 +13,7 @@ pub enum Station {
     Gate,
     Authenticate,
     Decide,
+    Limit,
     Respond,
 }
 
@@ -27,6 +28,7 @@ impl Station {
             Station::Gate => "gate",
             Station::Authenticate => "authenticate",
             Station::Decide => "decide",
+            Station::Limit => "limit",
             Station::Respond => "respond",
         }
     }

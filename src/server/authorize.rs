@@ -10,6 +10,7 @@ use crate::model::caller::Callers;
 use crate::model::introspection_status::IntrospectionStatus;
 use crate::model::key_status::KeyStatus;
 use crate::model::key_use::KeyUse;
+use crate::model::limit::StoreStatus;
 use crate::model::request::Attributes;
 use crate::model::request::Refusal;
 use crate::model::response::Response;
@@ -67,6 +68,11 @@ pub trait Authorize: Send + Sync + 'static {
     fn audit_status(&self) -> Option<AuditStatus> {
         None
     }
+
+    /// How the store of budgets stands.
+    fn limit_status(&self) -> StoreStatus {
+        StoreStatus::default()
+    }
 }
 
 impl Authorize for Engine {
@@ -120,5 +126,9 @@ impl Authorize for Engine {
 
     fn audit_status(&self) -> Option<AuditStatus> {
         Engine::audit_status(self)
+    }
+
+    fn limit_status(&self) -> StoreStatus {
+        self.snapshot().limits.as_ref().map(|limits| limits.store.status()).unwrap_or_default()
     }
 }

@@ -169,7 +169,7 @@ async fn judge<A: Authorize>(lane: &Lane<A>, head: Head, body: Incoming) -> Byte
 fn written(response: &model::Response) -> Bytes {
     let write = || frame::write(&ext_authz::encode(response));
     match &response.verdict {
-        Verdict::Allow(allow) if allow.reason.allows() => allow.headers.written(write),
+        Verdict::Allow(allow) if allow.reason.allows() && allow.told.is_empty() => allow.headers.written(write),
         Verdict::Allow(_) | Verdict::Deny(_) => write(),
     }
 }

@@ -205,6 +205,9 @@ where
     async fn exchange(&mut self, mut new: Snapshot, unchanged: bool) -> Result<ReloadResult, Problems> {
         let old = self.engine.snapshot();
         new.generation = if unchanged { old.generation } else { old.generation.saturating_add(1) };
+        if !new.take_budgets_of(&old) {
+            warn!("the memory for limits has another size: every budget begins anew");
+        }
         let new = Arc::new(new);
         let keys = CancellationToken::new();
         // Whatever happens from here, nothing goes on for a policy that is not in force.

@@ -40,6 +40,7 @@ impl<A: Authorize> Scrape<A> {
             ready: self.engine.obstacles().is_empty(),
             audit: self.engine.audit_status(),
             certificates: self.engine.tls().ends().collect(),
+            limits: self.engine.limit_status(),
         });
     }
 }

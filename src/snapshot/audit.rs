@@ -211,7 +211,7 @@ fn rotation(written: &At<tree::Rotate>, target: &Option<Target>, problems: &mut 
 }
 
 /// `64MiB` in octets.
-fn octets(text: &str) -> Option<u64> {
+pub(super) fn octets(text: &str) -> Option<u64> {
     const UNITS: [(&str, u64); 4] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
     let (number, unit) = UNITS.into_iter().find_map(|(unit, octets)| Some((text.strip_suffix(unit)?, octets)))?;
     let digits = !number.is_empty() && number.bytes().all(|octet| octet.is_ascii_digit());

@@ -16,6 +16,7 @@ use crate::policy::gate::Gate;
 use crate::policy::gate::GateRule;
 use crate::policy::host::HostBlock;
 use crate::policy::host::HostPattern;
+use crate::policy::limit::Limit;
 use crate::policy::pattern::PathPattern;
 use crate::policy::regex::PathRegex;
 use crate::policy::route::Methods;
@@ -26,6 +27,7 @@ use crate::policy::route::Sources;
 use crate::policy::table::RouteTable;
 use crate::snapshot::Names;
 use crate::snapshot::access;
+use crate::snapshot::limit;
 use crate::snapshot::overlap;
 
 /// Every host block, keys parsed and routes built.
@@ -70,7 +72,7 @@ fn build(
     let inherits = block.inherit_routes.as_ref().is_none_or(|inherit| inherit.value);
     let inherited = if inherits { defaults.routes.as_slice() } else { &[] };
     let host: Arc<str> = key.as_str().into();
-    let mut scope = Scope { key, block, defaults, names, problems, gates: None };
+    let mut scope = Scope { key, block, defaults, names, problems, gates: None, limits: None };
     let of_defaults: Arc<str> = "defaults".into();
     let default_routes: Vec<_> = inherited.iter().filter_map(|route| scope.route(&of_defaults, route)).collect();
     let own_routes: Vec<_> = block.routes.iter().filter_map(|route| scope.route(&host, route)).collect();
@@ -104,6 +106,8 @@ struct Scope<'c> {
     problems: &'c mut Problems,
     /// The gates of defaults and host, once a route without gates of its own has asked for them.
     gates: Option<Arc<[Gate]>>,
+    /// The limits of defaults and host, once a route has asked for them.
+    limits: Option<Vec<Arc<Limit>>>,
 }
 
 impl Scope<'_> {
@@ -111,6 +115,7 @@ impl Scope<'_> {
         let access = access::access(route, self.names, self.problems);
         let sources = self.sources(route, matches!(access, crate::policy::route::Access::Public));
         let gates = self.gates_of(route);
+        let limits = self.limits_of(host, route, matches!(access, crate::policy::route::Access::Public));
         let methods = methods(route.methods.as_deref(), self.problems);
         let pattern = pattern(route, self.problems)?;
         let name = called(route)?;
@@ -120,6 +125,7 @@ impl Scope<'_> {
             access,
             sources,
             gates,
+            limits,
             keeps_encoded_slash: route
                 .encoded_slash
                 .as_ref()
@@ -166,6 +172,33 @@ impl Scope<'_> {
         }
         let gates: Arc<[Gate]> = self.gates(route).into();
         Arc::clone(self.gates.insert(gates))
+    }
+
+    /// The list of limits of a route: those of defaults, host and its own.
+    fn limits_of(&mut self, host: &str, route: &At<tree::Route>, public: bool) -> u32 {
+        let shared = match self.limits.take() {
+            Some(shared) => shared,
+            None => {
+                let mut shared = self.limits(&limit::Scope::Defaults, self.defaults.limit.as_ref());
+                shared.extend(self.limits(&limit::Scope::Host(self.key), self.block.limit.as_ref()));
+                shared
+            }
+        };
+        let number = match route.limit.as_deref() {
+            None => self.names.limits.list(&shared),
+            written => {
+                let scope = limit::Scope::Route { host, name: title(route), public };
+                let all: Vec<_> = shared.iter().cloned().chain(self.limits(&scope, written)).collect();
+                self.names.limits.list(&all)
+            }
+        };
+        self.limits = Some(shared);
+        number
+    }
+
+    fn limits(&mut self, scope: &limit::Scope<'_>, written: Option<&tree::RateLimits>) -> Vec<Arc<Limit>> {
+        let Names { networks, roles, limits, .. } = &mut *self.names;
+        written.map(|written| limits.read(scope, written, (networks, roles), self.problems)).unwrap_or_default()
     }
 
     fn gates(&mut self, route: &At<tree::Route>) -> Vec<Gate> {

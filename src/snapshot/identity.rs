@@ -27,6 +27,7 @@ use crate::policy::condition::member::Member;
 use crate::policy::condition::member::Members;
 use crate::snapshot::identity::kind::Issuers;
 use crate::snapshot::identity::kind::Written;
+use crate::snapshot::limit::OfKey;
 use crate::snapshot::network::NetworkNames;
 use crate::snapshot::unknown_name;
 
@@ -39,6 +40,8 @@ pub(super) struct Identities {
     sources: Vec<Arc<Source>>,
     /// Two or more issuers: bare names of groups and users would be anybody's.
     qualified: bool,
+    /// The limits of API keys, as written.
+    limits: Vec<OfKey>,
 }
 
 impl Identities {
@@ -52,6 +55,7 @@ impl Identities {
         let mut names: Vec<Arc<str>> = Vec::new();
         let mut sources = Vec::new();
         let mut issuers = Issuers::default();
+        let mut limits = Vec::new();
         for (name, source) in entries.iter() {
             if name.value == ANONYMOUS || name.contains('/') || name.value == "*" || name.is_empty() {
                 let message = format!("an identity source cannot be called `{}`", name.value);
@@ -62,11 +66,11 @@ impl Identities {
             names.push(shared.clone());
             let Some(written) = Written::of(name, source, problems) else { continue };
             issuers.enter(name, &written, problems);
-            if let Some(kind) = written.build(&shared, networks, surroundings, problems) {
+            if let Some(kind) = written.build(&shared, networks, surroundings, &mut limits, problems) {
                 sources.push(Arc::new(Source { name: shared, kind }));
             }
         }
-        Identities { names, sources, qualified: issuers.several() }
+        Identities { names, sources, qualified: issuers.several(), limits }
     }
 
     /// The name of every source, in the order written.
@@ -209,6 +213,16 @@ impl Identities {
     /// Who asks providers, for all sources that ask one.
     pub(super) fn introspectors(&self) -> Vec<Arc<Introspector>> {
         self.sources.iter().filter_map(|source| source.introspector()).cloned().collect()
+    }
+
+    /// The limits of API keys, as written.
+    pub(super) fn key_limits(&self) -> &[OfKey] {
+        &self.limits
+    }
+
+    /// The sources of API keys.
+    pub(super) fn of_api_keys(&self) -> Vec<Arc<str>> {
+        self.sources.iter().filter(|source| source.api_keys().is_some()).map(|source| source.name.clone()).collect()
     }
 
     /// The keys of all sources.

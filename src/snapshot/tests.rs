@@ -46,6 +46,11 @@ fn routes(routes: &str) -> String {
     format!("{IDENTITY}hosts: {{h.test: {{routes: [{routes}]}}}}\n")
 }
 
+/// A public route with this limit, or these.
+fn limit(limit: &str) -> String {
+    routes(&format!("{{path: /a, public: true, limit: [{{{limit}}}]}}"))
+}
+
 /// A source whose keys are fetched like this.
 fn fetched(how: &str) -> String {
     format!("identity: {{p: {{jwt: {{issuer: https://s.test, audience: a, {how}}}}}}}\n")
@@ -67,6 +72,49 @@ fn every_mistake_is_said_at_its_line() {
         (
             fetched("jwks_url: http://s.test/k, insecure_http: true, fetch_token: {file: t}"),
             "2: the token to fetch with is for `https://s.test` alone, over https, and the keys are elsewhere",
+        ),
+        (limit("rate: 1/s"), "3: this limit does not say what it counts by"),
+        (limit("per: adress, rate: 1/s"), "3: nothing is counted by `adress`"),
+        (limit("per: 'header:a b', rate: 1/s"), "3: `header:a b` names no header"),
+        (limit("per: address, rate: 1/m"), "3: `1/m` is not a rate"),
+        (limit("per: address, rate: 0/s"), "3: a rate admits at least 1 and at most 1000000000 in its time"),
+        (limit("per: address, rate: 1/s, burst: 0"), "3: a burst is at least 1"),
+        (limit("per: address, rate: 1/day, burst: 400"), "3: so large a burst takes more than a year to refill"),
+        (limit("per: address, rate: [1/s, 9/h], burst: 5"), "3: there are 1 bursts for 2 rates"),
+        (limit("per: address, rate: [1/s, 1/s]"), "3: the rate `1/s` is listed twice"),
+        (limit("per: address, rate: [1/s, 2/s, 3/s, 4/s, 5/s]"), "3: 5 rates in one limit, more than 4"),
+        (limit("per: address, rate: 2/s, cost: {POST: 3}"), "3: a POST costs 3, and there are never more than 2"),
+        (limit("per: address, rate: 2/s, cost: {post: 1}"), "3: `post` is not a method"),
+        (limit("per: address, rate: 2/s, except: {networks: [x]}"), "3: there is no network called `x`"),
+        (limit("per: subject, rate: 2/s, except: {roles: [x]}"), "3: there is no role called `x`"),
+        (limit("per: address, rate: 2/s, name: 'a b'"), "3: a limit cannot be called `a b`"),
+        (
+            limit("per: subject, rate: 2/s"),
+            "3: nobody is asked who they are on a public route: this limit counts nobody",
+        ),
+        (
+            format!("{IDENTITY}hosts: {{h.test: {{limit: {{per: key, rate: 1/s}}, routes: [{{path: /a, public: true}}]}}}}\n"),
+            "3: no identity source has API keys: this limit counts nobody",
+        ),
+        (
+            format!("{}roles: {{r: {{users: [u], limit: {{per: address, rate: 1/s}}}}}}\n", routes("{path: /a, public: true}")),
+            "4: addresses are counted before anybody is known, so nobody's own limit is `per: address`",
+        ),
+        (
+            format!("{}roles: {{r: {{users: [u]}}}}\n", limit("per: address, rate: 2/s, except: {roles: [r]}")),
+            "3: addresses are counted before anybody is asked for a role",
+        ),
+        (
+            limit("per: address, name: x, rate: 2/s}, {per: route, name: x, rate: 2/s"),
+            "3: two limits are called `x`; the first at p/policy.yaml:3:81",
+        ),
+        (
+            format!("limits: {{memory: 1KiB}}\n{}", routes("{path: /a, public: true}")),
+            "2: `1KiB` is no memory for budgets",
+        ),
+        (
+            format!("limits: {{ipv6_prefix: 8}}\n{}", routes("{path: /a, public: true}")),
+            "2: 8 bits of an IPv6 address are nobody's",
         ),
         (routes("{path: /a}"), "3: route `/a` lets nobody in"),
         (routes("{path: /a, public: false}"), "3: route `/a` lets nobody in"),

@@ -4,6 +4,7 @@ mod audit;
 mod export;
 pub(super) mod introspection;
 mod keys;
+mod limit;
 mod reload;
 mod request;
 mod standing;
@@ -41,6 +42,7 @@ use crate::telemetry::metrics::export::ExportCounters;
 pub use crate::telemetry::metrics::export::ExportMetrics;
 pub use crate::telemetry::metrics::export::Signal;
 use crate::telemetry::metrics::keys::KeyMetrics;
+use crate::telemetry::metrics::limit::LimitMetrics;
 use crate::telemetry::metrics::reload::ReloadMetrics;
 use crate::telemetry::metrics::request::RequestMetrics;
 pub use crate::telemetry::metrics::request::RequestTime;
@@ -73,6 +75,7 @@ pub struct Metrics {
     keys: KeyMetrics,
     audit: AuditMetrics,
     reloads: ReloadMetrics,
+    limits: LimitMetrics,
     standing: StandingMetrics,
     export: ExportCounters,
     key_uses: KeyUses,
@@ -147,6 +150,7 @@ impl Metrics {
             keys: KeyMetrics::new(&registry)?,
             audit: AuditMetrics::new(&registry)?,
             reloads: ReloadMetrics::new(&registry)?,
+            limits: LimitMetrics::new(&registry)?,
             standing: StandingMetrics::new(&registry)?,
             export: ExportCounters::new(&registry)?,
             key_uses: KeyUses::new(&registry)?,
@@ -169,6 +173,7 @@ impl Metrics {
         if let (Some(histogram), Some(took)) = (self.durations.get(record.dialect as usize), record.took) {
             histogram.observe(took.as_secs_f64());
         }
+        self.limits.count(record.limits);
         let counts = &record.counts;
         add(&self.ignored_forwarding, counts.ignored_forwarding);
         add(&self.dropped_groups, counts.dropped_groups);
@@ -214,6 +219,7 @@ impl Metrics {
     /// How we stand now.
     pub fn show_standing(&self, standing: &Standing) {
         let _alone = self.gathering.lock().unwrap_or_else(PoisonError::into_inner);
+        self.limits.show(standing.limits);
         self.standing.show(standing);
     }
 

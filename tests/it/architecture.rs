@@ -18,7 +18,10 @@ const ROOMS: [(&str, &[&str]); 16] = [
     ("export", &["model", "outbound", "telemetry"]),
     ("audit", &["model", "outbound", "telemetry", "export"]),
     ("config", &["model"]),
-    ("snapshot", &["model", "policy", "limit", "outbound", "storage", "authn", "assertion", "audit", "export", "config"]),
+    (
+        "snapshot",
+        &["model", "policy", "limit", "outbound", "storage", "authn", "assertion", "audit", "export", "config"],
+    ),
     ("engine", &["model", "policy", "limit", "authn", "assertion", "telemetry", "audit", "snapshot"]),
     ("server", &["model", "dialect", "telemetry", "snapshot", "engine"]),
     (

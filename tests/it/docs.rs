@@ -24,6 +24,8 @@ use postern::model::dialect::Dialect;
 use postern::model::identity::Claims;
 use postern::model::identity::Identity;
 use postern::model::identity::Principal;
+use postern::model::limit::Weighed;
+use postern::model::limit::Weight;
 use postern::model::problem::Place;
 use postern::model::reason::Reason;
 use postern::model::record::Client;
@@ -213,6 +215,7 @@ fn audit_lines() -> Vec<serde_json::Value> {
             trace: TraceContext::parse(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
             replay: None,
             detail: None,
+            limits: &[Weighed { limit: "address".into(), outcome: Weight::Limited }],
             counts: Counts { ignored_forwarding: 1, dropped_groups: 1, dropped_values: 1, spoofed: 1 },
         }));
     }

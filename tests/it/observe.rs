@@ -22,6 +22,9 @@ use postern::model::introspection_status::IntrospectionStatus;
 use postern::model::key_status::KeyStatus;
 use postern::model::key_status::TokenCacheStatus;
 use postern::model::key_use::KeyUse;
+use postern::model::limit::StoreStatus;
+use postern::model::limit::Weighed;
+use postern::model::limit::Weight;
 use postern::model::reason::Reason;
 use postern::model::record::Counts;
 use postern::model::record::Record;
@@ -186,6 +189,7 @@ fn everything() -> String {
         ready: true,
         audit: Some(AuditStatus::default()),
         certificates: vec![("grpc", Timestamp::UNIX_EPOCH), ("http", Timestamp::UNIX_EPOCH)],
+        limits: StoreStatus::default(),
     });
     for signal in [Signal::Traces, Signal::Metrics] {
         metrics.export(signal).expect("counters");
@@ -210,6 +214,7 @@ fn everything() -> String {
             trace: None,
             replay: None,
             detail: None,
+            limits: &Weight::ALL.map(|outcome| Weighed { limit: "address".into(), outcome }),
             counts: Counts::default(),
         });
     }

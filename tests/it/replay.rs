@@ -18,6 +18,7 @@ use postern::engine::walk::Given;
 use postern::engine::walk::Walk;
 use postern::engine::walk::Walked;
 use postern::engine::walk::walk;
+use postern::limit::Purse;
 use postern::model::decision::DecisionId;
 use postern::model::dialect::Dialect;
 use postern::model::record::Client;
@@ -30,6 +31,7 @@ use postern::model::response::Verdict;
 use postern::policy::trace::Notes;
 use postern::policy::trace::Station;
 use postern::snapshot::Snapshot;
+use postern::telemetry::clock;
 use serde_json::Value;
 use serde_json::json;
 
@@ -65,7 +67,7 @@ static RICH: LazyLock<Snapshot> = LazyLock::new(|| {
 
 fn walked(snapshot: &Snapshot, request: &Request<'_>, given: &Given) -> (Box<Walked>, Notes) {
     let mut notes = Notes::default();
-    match walk(snapshot, request, given, &mut notes) {
+    match walk(snapshot, request, given, &mut Purse::looking(clock::instant()), &mut notes) {
         Walk::Done(walked) => (walked, notes),
         other => panic!("{other:?}"),
     }
@@ -104,6 +106,7 @@ fn kept(
         trace: None,
         replay: Some(replayable(snapshot, &request, &walked)),
         detail: walked.detail.as_deref(),
+        limits: &[],
         counts: Counts::default(),
     };
     let line = format!("{{\"schema\":1,{}", Form { include_query: with_query, ..Form::default() }.decision(&record));

@@ -35,7 +35,7 @@ pub(super) struct Explanation<'e> {
     set: BTreeMap<&'e str, &'e str>,
     /// Headers removed from it.
     remove: Vec<&'e str>,
-    /// Headers of the answer to the client, when it does not pass.
+    /// Headers for the client: of the answer when it does not pass, beside the application's when it does.
     headers: BTreeMap<&'e str, &'e str>,
 }
 
@@ -99,6 +99,7 @@ impl<'e> Explanation<'e> {
             Some(Verdict::Allow(allow)) => {
                 set.extend(allow.headers.set().map(|(name, value)| (name.as_str(), value)));
                 remove.extend(allow.headers.remove().iter().map(|name| name.as_str()));
+                headers.extend(allow.told.iter().map(|(name, value)| (name.as_str(), value.as_str())));
             }
             Some(Verdict::Deny(denial)) => {
                 status = denial.status;

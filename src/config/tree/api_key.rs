@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use crate::config::at::At;
 use crate::config::at::OneOrMany;
+use crate::config::tree::RateLimits;
 use crate::config::tree::SecretRef;
 use crate::model::problem::Place;
 
@@ -69,6 +70,9 @@ pub struct KeyLine {
     /// When the key was made, in the same form.
     #[serde(default)]
     pub created: Option<At<String>>,
+    /// Limits of whoever shows the key.
+    #[serde(default)]
+    pub limit: Option<RateLimits>,
     /// A note to yourselves.
     #[serde(default)]
     pub comment: Option<At<String>>,

@@ -33,7 +33,11 @@ fn allowed(allow: &Allow) -> CheckResponse {
         http_response: Some(HttpResponse::OkResponse(OkHttpResponse {
             headers: allow.headers.set().map(|(name, text)| header(name.as_str(), text)).collect(),
             headers_to_remove: allow.headers.remove().iter().map(|name| name.as_str().to_owned()).collect(),
-            response_headers_to_add: Vec::new(),
+            response_headers_to_add: allow
+                .told
+                .iter()
+                .map(|(name, text)| header(name.as_str(), text.as_str()))
+                .collect(),
         })),
     }
 }

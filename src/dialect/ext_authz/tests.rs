@@ -254,6 +254,7 @@ fn allow(reason: Reason) -> Response {
                 vec![(http::HeaderName::from_static("remote-user"), text("alice"))],
                 ["remote-groups", "remote-user"].map(http::HeaderName::from_static).to_vec(),
             )),
+            told: vec![],
         }),
     }
 }

@@ -315,6 +315,7 @@ fn allow(reason: Reason) -> Response {
                 vec![(http::HeaderName::from_static("remote-user"), text("alice"))],
                 ["remote-groups", "remote-user", "x-api-key"].map(http::HeaderName::from_static).to_vec(),
             )),
+            told: vec![],
         }),
     }
 }

@@ -17,6 +17,7 @@ use crate::model::request::StatedAddress;
 use crate::model::request::StatedCertificate;
 use crate::policy::trace::Silent;
 use crate::snapshot;
+use crate::telemetry::clock;
 
 const SECRET: &str = "a secret that is long enough for HS256";
 const NOW: i64 = 1_800_000_000;
@@ -67,7 +68,7 @@ fn reason(snapshot: &Snapshot, target: &str, fields: &[(&str, &str)]) -> Reason 
     .expect(target);
     let now = Timestamp::from_second(NOW).expect("a time");
     let given = Given { decision_id: DecisionId(1), now, answers: Answers::none(), assumed: None };
-    match walk(snapshot, &request, &given, &mut Silent) {
+    match walk(snapshot, &request, &given, &mut Purse::looking(clock::instant()), &mut Silent) {
         Walk::Done(walked) => walked.decision.reason,
         Walk::Needs(need) => panic!("{need:?}"),
         Walk::Unknown => panic!("nothing is remembered"),

@@ -18,6 +18,7 @@ use crate::config::tree;
 use crate::model::problem::Problem;
 use crate::model::problem::Problems;
 use crate::snapshot::identity::place::TAKEN;
+use crate::snapshot::limit::OfKey;
 use crate::snapshot::network::NetworkNames;
 
 /// Build a source from its table and its file.
@@ -26,12 +27,17 @@ pub(super) fn source(
     written: &At<tree::ApiKeys>,
     networks: &NetworkNames,
     surroundings: &Surroundings<'_>,
+    limits: &mut Vec<OfKey>,
     problems: &mut Problems,
 ) -> Option<ApiKeySource> {
     let places = places(written, problems);
     let hasher = hasher(written, surroundings, problems);
     let lines = lines(&written.keys, surroundings, problems)?;
     let hasher = hasher?;
+    let limit = |line: &At<tree::KeyLine>| {
+        Some(OfKey { source: Arc::clone(name), id: line.id.value.clone(), limit: line.limit.clone()? })
+    };
+    limits.extend(lines.iter().filter_map(limit));
     let keys: Vec<Option<ApiKey>> = lines.iter().map(|line| key(line, &hasher, networks, problems)).collect();
     let keys = keys.into_iter().collect::<Option<Vec<ApiKey>>>()?;
     let built = ApiKeySource::build(ApiKeySettings { source: name.clone(), places, hasher, keys });
@@ -266,7 +272,7 @@ mod tests {
             ),
             (KEYS, line("").replace("deploy", "' deploy'"), "this is no name of a user"),
             (KEYS, line("") + &line(""), "keys.yaml:2:8: the key `ci` stands in line 1 already"),
-            (KEYS, line(", limit: 10"), "unknown key `limit`"),
+            (KEYS, line(", quota: 10"), "unknown key `quota`"),
             (
                 "machines: {api_key: {keys: keys.yaml}}",
                 line(""),

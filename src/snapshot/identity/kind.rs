@@ -16,6 +16,7 @@ use crate::snapshot::identity::introspection;
 use crate::snapshot::identity::jwt;
 use crate::snapshot::identity::mapping;
 use crate::snapshot::identity::place;
+use crate::snapshot::limit::OfKey;
 use crate::snapshot::network::NetworkNames;
 
 /// The one kind of a source.
@@ -65,6 +66,7 @@ impl<'c> Written<'c> {
         name: &Arc<str>,
         networks: &NetworkNames,
         surroundings: &Surroundings<'_>,
+        limits: &mut Vec<OfKey>,
         problems: &mut Problems,
     ) -> Option<Kind> {
         let places = token_places(self.token());
@@ -81,7 +83,9 @@ impl<'c> Written<'c> {
                 let mapping = mapping::build(written.preset.as_ref(), written.claims.as_ref(), problems);
                 introspection::userinfo(name, written, places, mapping, problems).map(Kind::Introspection)
             }
-            Written::ApiKeys(keys) => api_key::source(name, keys, networks, surroundings, problems).map(Kind::ApiKey),
+            Written::ApiKeys(keys) => {
+                api_key::source(name, keys, networks, surroundings, limits, problems).map(Kind::ApiKey)
+            }
             Written::Basic(users) => basic::source(name, users, surroundings, problems).map(Kind::Basic),
             Written::Certificate(certificate) => {
                 certificate::source(name, certificate, problems).map(Kind::Certificate)

@@ -8,6 +8,7 @@ use prometheus::IntGauge;
 use prometheus::IntGaugeVec;
 use prometheus::Registry;
 
+use crate::model::limit::StoreStatus;
 use crate::model::status::AuditStatus;
 use crate::telemetry::metrics::gauges;
 use crate::telemetry::metrics::keep;
@@ -22,6 +23,8 @@ pub struct Standing {
     pub audit: Option<AuditStatus>,
     /// The listeners that show certificates, and when the first of these ends.
     pub certificates: Vec<(&'static str, Timestamp)>,
+    /// How the store of budgets stands; nothing where nothing is limited.
+    pub limits: StoreStatus,
 }
 
 pub(super) struct StandingMetrics {
@@ -85,6 +88,7 @@ mod tests {
         };
         let ends = Timestamp::from_second(1_800_000_000).expect("a time");
         metrics.show(&Standing {
+            limits: StoreStatus::default(),
             ready: true,
             audit: Some(AuditStatus { queued: 3, room: 8192, ..AuditStatus::default() }),
             certificates: vec![("grpc", ends)],

@@ -38,6 +38,7 @@ fn took(metrics: &Metrics, policy: &Arc<str>, route: Option<&Arc<RouteId>>, reas
         trace: None,
         replay: None,
         detail: None,
+        limits: &[],
         counts: Counts { dropped_groups: 2, ..Counts::default() },
     });
 }

@@ -6,8 +6,10 @@ use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::LazyLock;
 use std::task::Context;
 use std::task::Waker;
+use std::time::Instant;
 
 use anyhow::Result;
 use anyhow::bail;
@@ -24,6 +26,7 @@ use postern::engine::Engine;
 use postern::engine::walk::Given;
 use postern::engine::walk::Walk;
 use postern::engine::walk::walk;
+use postern::limit::Purse;
 use postern::model::decision::DecisionId;
 use postern::model::network::NetworkSet;
 use postern::model::request::Request;
@@ -32,6 +35,7 @@ use postern::model::response::Verdict;
 use postern::policy::trace::Silent;
 use postern::snapshot::Snapshot;
 use postern::telemetry::Telemetry;
+use postern::telemetry::clock;
 use prost::Message;
 
 use crate::check::Check;
@@ -127,7 +131,7 @@ impl Scene {
             ensure!(matches!(verdict, Verdict::Allow(_)) == allowed, "the verdict is {verdict:?}");
         }
         Ok(Box::new(move || {
-            black_box(walk(&snapshot, black_box(requests.next()), &given, &mut Silent));
+            black_box(walk(&snapshot, black_box(requests.next()), &given, &mut purse(), &mut Silent));
         }))
     }
 
@@ -213,13 +217,13 @@ pub(crate) fn address(networks: usize) -> Result<Work> {
 fn answer(snapshot: &Snapshot, octets: &[u8], given: &Given) -> Option<Vec<u8>> {
     let check = ext_authz::read(octets).ok()?;
     let request = ext_authz::decode(&check).and_then(Request::parse).ok()?;
-    let Walk::Done(walked) = walk(snapshot, &request, given, &mut Silent) else { return None };
+    let Walk::Done(walked) = walk(snapshot, &request, given, &mut purse(), &mut Silent) else { return None };
     let response = Response { decision_id: given.decision_id, verdict: walked.verdict };
     Some(ext_authz::encode(&response).encode_to_vec())
 }
 
 fn walked(snapshot: &Snapshot, request: &Request<'_>, given: &Given) -> Result<Verdict> {
-    match walk(snapshot, request, given, &mut Silent) {
+    match walk(snapshot, request, given, &mut purse(), &mut Silent) {
         Walk::Done(walked) => Ok(walked.verdict),
         Walk::Needs(need) => bail!("the walk needs {need:?}"),
         Walk::Unknown => bail!("nothing is remembered"),
@@ -228,6 +232,12 @@ fn walked(snapshot: &Snapshot, request: &Request<'_>, given: &Given) -> Result<V
 
 fn given() -> Given {
     Given { decision_id: DecisionId(7), now: now(), answers: Answers::none(), assumed: None }
+}
+
+/// Of a moment that never changes, like everything else here.
+fn purse() -> Purse {
+    static STARTED: LazyLock<Instant> = LazyLock::new(clock::instant);
+    Purse::taking(*STARTED)
 }
 
 fn now() -> Timestamp {

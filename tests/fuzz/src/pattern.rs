@@ -61,7 +61,8 @@ fn allows(snapshot: &postern::snapshot::Snapshot, asked: &Asked) -> bool {
         assumed: None,
     };
     let Ok(request) = request else { return false };
-    match walk(snapshot, &request, &given, &mut postern::policy::trace::Silent) {
+    let mut purse = postern::limit::Purse::looking(postern::telemetry::clock::instant());
+    match walk(snapshot, &request, &given, &mut purse, &mut postern::policy::trace::Silent) {
         Walk::Done(walked) => walked.decision.reason.allows(),
         Walk::Needs(_) | Walk::Unknown => panic!("a public route asks for keys"),
     }

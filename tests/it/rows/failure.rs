@@ -20,6 +20,7 @@ use postern::config::load::Pretend;
 use postern::dialect::ext_authz;
 use postern::engine::walk::Given;
 use postern::engine::walk::walk;
+use postern::limit::Purse;
 use postern::model::decision::DecisionId;
 use postern::model::dialect::Dialect;
 use postern::model::header::Headers;
@@ -285,7 +286,7 @@ fn explained(house: &House, ask: &super::Ask) -> String {
     };
     let mut notes = Notes::default();
     let given = Given { decision_id: DecisionId(1), now: clock::now(), answers: Answers::none(), assumed: None };
-    let walked = walk(&house.engine.snapshot(), &request, &given, &mut notes);
+    let walked = walk(&house.engine.snapshot(), &request, &given, &mut Purse::looking(clock::instant()), &mut notes);
     // Claims are not secret to an operator who asks about a token; the token is.
     let walked = format!("{walked:?}");
     said.push_str(&format!("{request:?}\n{given:?}\n{notes:?}\n{walked}\n"));

@@ -155,8 +155,11 @@ impl Authorize for Scripted {
 }
 
 fn allow() -> Response {
-    let verdict =
-        Verdict::Allow(Allow { reason: Reason::Permitted, headers: Arc::new(AllowHeaders::new(vec![], vec![])) });
+    let verdict = Verdict::Allow(Allow {
+        reason: Reason::Permitted,
+        headers: Arc::new(AllowHeaders::new(vec![], vec![])),
+        told: vec![],
+    });
     Response { decision_id: DecisionId(1), verdict }
 }
 

@@ -52,6 +52,7 @@ async fn spans(settings: &Tracing, numbers: std::ops::Range<u128>, trace: Option
             trace,
             replay: None,
             detail: Some("a detail that is for the log"),
+            limits: &[],
             counts: Counts::default(),
         });
     }
