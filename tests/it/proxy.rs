@@ -29,6 +29,7 @@ mod direct;
 pub(crate) mod edge;
 mod hand_over;
 pub(crate) mod judged;
+mod limits;
 mod link;
 mod openssl;
 mod outage;

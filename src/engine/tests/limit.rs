@@ -281,6 +281,47 @@ async fn metrics_say_what_each_limit_did() {
     );
 }
 
+#[tokio::test]
+async fn r3_a_key_has_a_limit_of_its_own_wherever_it_is_shown() {
+    use crate::authn::api_key::KeyHasher;
+    use crate::authn::api_key::KeyText;
+    use crate::authn::api_key::generate;
+    let key = |id: &str, more: &str| {
+        let text = generate(id).expect("a key").expose().clone();
+        let hash = KeyHasher::plain().hash(&KeyText::parse(&text).expect("a sound key"));
+        (format!("- {{id: {id}, hash: '{hash}', owner: deploy{more}}}\n"), text)
+    };
+    let ((slow, slow_key), (free, free_key)) = (key("slow", ", limit: {rate: 3/day}"), key("free", ""));
+    let policy = "version: 1\nidentity: {machines: {api_key: {keys: keys.yaml, token: [{header: X-Api-Key}, bearer]}}}\n\
+         hosts: {app.test: {routes: [{path: /public, public: true}, {path: /root, require: {groups: [root]}},\n\
+         {path: /each, require: {authenticated: true}, limit: {per: key, rate: 1/day}},\n\
+         {path: /**, require: {authenticated: true}}]}}\n...\n";
+    let world = Pretend::new().file("p/policy.yaml", policy).file("p/keys.yaml", format!("{slow}{free}...\n"));
+    let loaded = load(Path::new("p/policy.yaml"), &world).unwrap_or_else(|refused| panic!("{refused}"));
+    let (snapshot, _) = crate::snapshot::build(&loaded, &world).unwrap_or_else(|problems| panic!("{problems}"));
+    let issuer = || Issuer::new("https://sso.test", Algorithm::EdDsa);
+    let engine = Engine::new(Arc::new(snapshot), Arc::new(Telemetry::new().expect("telemetry")));
+    let bench = Bench { engine, people: issuer(), robots: issuer() };
+    let (slow_bearer, free_bearer) = (bearer(&slow_key), bearer(&free_key));
+    let (slow, free) = (("authorization", &*slow_bearer), ("authorization", &*free_bearer));
+    for (target, peer, field, want) in [
+        ("/x", "192.0.2.1", slow, "permitted"),
+        // Refused for another reason, or nobody's: not counted.
+        ("/root", "192.0.2.1", slow, "requirement_failed"),
+        ("/public", "192.0.2.1", slow, "public"),
+        ("/y", "192.0.2.2", ("x-api-key", &*slow_key), "permitted"),
+        ("/each", "192.0.2.3", slow, "permitted"),
+        ("/x", "192.0.2.1", slow, "rate_limited"),
+        ("/y", "192.0.2.4", ("x-api-key", &*slow_key), "rate_limited"),
+        ("/public", "192.0.2.1", slow, "public"),
+        ("/each", "192.0.2.1", free, "permitted"),
+        ("/each", "192.0.2.1", free, "rate_limited"),
+        ("/x", "192.0.2.1", free, "permitted"),
+    ] {
+        assert_eq!(bench.says("GET", target, peer, &[field]).await.1, want, "{target} {peer}");
+    }
+}
+
 /// A walk that waits is walked again, and takes once.
 #[tokio::test]
 async fn a_check_that_waits_for_a_provider_takes_once() {

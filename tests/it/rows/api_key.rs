@@ -87,28 +87,6 @@ fn r1_a_key_opens_what_it_is_for_and_nothing_else() {
 }
 
 #[test]
-fn r3_a_key_has_a_limit_of_its_own_wherever_it_is_shown() {
-    let ((slow, slow_key), (free, free_key)) =
-        (key("slow", ", scopes: [write], limit: {rate: 3/day}"), key("free", ""));
-    let house = house(&format!("{slow}{free}"));
-    let asks = [
-        (get("/x").bearer(&slow_key), "permitted"),
-        // Refused for another reason: not counted.
-        (get("/people/x").bearer(&slow_key), "token_unclaimed"),
-        (get("/write/x").header("X-Api-Key", &slow_key).from("192.0.2.9"), "permitted"),
-        (get("/x").header("Authorization", &text_of(&format!(":{slow_key}"))), "permitted"),
-        (get("/x").bearer(&slow_key), "rate_limited"),
-        (get("/write/x").bearer(&slow_key).from("192.0.2.10"), "rate_limited"),
-        (get("/public").bearer(&slow_key), "public"),
-        (get("/x").bearer(&free_key), "permitted"),
-        (house.as_member(get("/x"), &["staff"]), "permitted"),
-    ];
-    for (ask, want) in asks {
-        assert_eq!(house.reason(&ask), want, "{} {:?}", ask.target, ask.headers);
-    }
-}
-
-#[test]
 fn r1_the_application_is_told_the_owner_and_not_the_key() {
     let (line, key) = key("ci", "");
     let house = house(&line);
