@@ -153,8 +153,8 @@ impl Local {
 
     fn place(&self, take: &Take<'_>) -> Place {
         let [one, two] = &self.seeds;
-        // Of one limit, windows of different lengths are different budgets.
-        let name = (take.definition, take.rate, take.who);
+        // Of one limit, rates that differ in anything that is counted by are different budgets.
+        let name = (take.definition, take.rate.interval(), take.rate.burst(), take.who);
         let print = Fingerprint([one.hash_one(name), two.hash_one(name)]);
         Place { print, shard: print.shard(SHARDS) }
     }
