@@ -105,6 +105,11 @@ fn adopt(socket: Socket, wanted: &ListenAddress) -> io::Result<Bound> {
     socket.set_nonblocking(true)?;
     let local = socket.local_addr()?;
     if let Some(address) = local.as_socket() {
+        if matches!(wanted, ListenAddress::Unix(UnixSocket { peers: Some(_), .. })) {
+            let message = "a TCP socket was handed over, and there is no telling whether one of its `peers` connects: hand over \
+                           a unix socket, or leave `peers` out";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
         let address = ListenAddress::Tcp(address);
         return Ok(Bound { socket: Listening::Tcp(socket.into()), address, peers: None });
     }
@@ -235,6 +240,7 @@ impl Drop for SocketFile {
 mod tests {
     use super::*;
     use crate::model::listen::Account;
+    use crate::model::listen::Peers;
 
     fn at(path: &Path) -> ListenAddress {
         ListenAddress::Unix(UnixSocket::at(path))
@@ -331,6 +337,29 @@ mod tests {
         assert_eq!((made.mode() & 0o777, made.uid(), made.gid()), (0o606, ours.uid(), ours.gid()));
         let message = failure(&wanted(Account::Name("no-such-user".to_owned())));
         assert!(message.ends_with("there is no user `no-such-user` in /etc/passwd: write the number"), "{message}");
+    }
+
+    #[test]
+    fn a_socket_that_is_handed_over_cannot_drop_the_peers() {
+        let held = || {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("socket");
+            socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("bind");
+            socket.listen(1).expect("listen");
+            socket
+        };
+        let path = Path::new("/run/postern/grpc.sock");
+        let peers = Some(Peers { users: vec![Account::Number(101)], groups: Vec::new() });
+        let fenced = ListenAddress::Unix(UnixSocket { peers, ..UnixSocket::at(path) });
+        let message = match Bound::adopt("listen.grpc", held(), &fenced) {
+            Ok(_) => panic!("anybody may connect"),
+            Err(error) => format!("{:#}", anyhow::Error::from(error)),
+        };
+        assert_eq!(
+            message,
+            "cannot listen at `unix:/run/postern/grpc.sock` (listen.grpc): a TCP socket was handed over, and there is no \
+             telling whether one of its `peers` connects: hand over a unix socket, or leave `peers` out"
+        );
+        assert!(Bound::adopt("listen.grpc", held(), &at(path)).is_ok(), "`callers` says who may ask");
     }
 
     #[test]
