@@ -9,7 +9,6 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::fs::chown;
 use std::os::unix::net::UnixListener as StdUnixListener;
-use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -185,8 +184,12 @@ fn check_free(path: &Path, sharing: Sharing) -> io::Result<()> {
     if sharing == Sharing::Shared {
         return Ok(());
     }
-    match StdUnixStream::connect(path) {
-        Ok(_) => Err(io::Error::from(io::ErrorKind::AddrInUse)),
+    let asking = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    asking.set_nonblocking(true)?;
+    match asking.connect(&SockAddr::unix(path)?) {
+        Ok(()) => Err(io::Error::from(io::ErrorKind::AddrInUse)),
+        // Its queue is full: it has no time, and lives.
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(io::Error::from(io::ErrorKind::AddrInUse)),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
         Err(error) => Err(error),
     }
@@ -238,6 +241,8 @@ impl Drop for SocketFile {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixStream as StdUnixStream;
+
     use super::*;
     use crate::model::listen::Account;
     use crate::model::listen::Peers;
@@ -337,6 +342,21 @@ mod tests {
         assert_eq!((made.mode() & 0o777, made.uid(), made.gid()), (0o606, ours.uid(), ours.gid()));
         let message = failure(&wanted(Account::Name("no-such-user".to_owned())));
         assert!(message.ends_with("there is no user `no-such-user` in /etc/passwd: write the number"), "{message}");
+    }
+
+    #[test]
+    fn who_has_no_time_to_accept_lives_too() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("grpc.sock");
+        let busy = Socket::new(Domain::UNIX, Type::STREAM, None).expect("socket");
+        busy.bind(&SockAddr::unix(&path).expect("address")).expect("bind");
+        busy.listen(0).expect("listen");
+        let _fills_the_queue = StdUnixStream::connect(&path).expect("connect");
+        let (said, heard) = std::sync::mpsc::channel();
+        let address = at(&path);
+        std::thread::spawn(move || said.send(failure(&address)));
+        let message = heard.recv_timeout(std::time::Duration::from_secs(5)).expect("it does not wait");
+        assert!(message.contains("is another postern running?"), "{message}");
     }
 
     #[test]
