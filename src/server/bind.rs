@@ -145,14 +145,15 @@ fn unix(wanted: &UnixSocket, sharing: Sharing) -> io::Result<Bound> {
     let group = wanted.group.as_ref().map(peer::group).transpose()?;
     let peers = wanted.peers.as_ref().map(PeerRule::resolve).transpose()?;
     check_free(path, sharing)?;
-    let aside = path.with_file_name(format!(".{}", std::process::id()));
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // The file gets the mode that the socket has when it is bound.
+    let socket = fs::File::from(OwnedFd::from(socket));
+    // No other socket of this machine has that number, while two containers that share a folder may both be process 1.
+    let aside = path.with_file_name(format!(".{:x}", socket.metadata()?.ino()));
     match fs::remove_file(&aside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    // The file gets the mode that the socket has when it is bound.
-    let socket = fs::File::from(OwnedFd::from(socket));
     socket.set_permissions(fs::Permissions::from_mode(NOBODY_ELSE))?;
     let socket = Socket::from(OwnedFd::from(socket));
     socket.bind(&SockAddr::unix(&aside)?)?;
