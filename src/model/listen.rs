@@ -59,8 +59,11 @@ impl FromStr for Account {
     type Err = NoAccount;
 
     fn from_str(text: &str) -> Result<Account, NoAccount> {
-        if let Ok(number) = text.parse() {
-            return Ok(Account::Number(number));
+        // The highest number says `leave it` to the system, and is nobody's.
+        match text.parse() {
+            Ok(u32::MAX) => return Err(NoAccount),
+            Ok(number) => return Ok(Account::Number(number)),
+            Err(_) => {}
         }
         let fits = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.' | '$');
         match text.starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '_') && text.chars().all(fits) {
@@ -160,6 +163,7 @@ mod tests {
             ("_envoy", Ok(Account::Name("_envoy".to_owned()))),
             ("", Err(NoAccount)),
             ("-1", Err(NoAccount)),
+            ("4294967295", Err(NoAccount)),
             ("4294967296", Err(NoAccount)),
             ("two words", Err(NoAccount)),
             ("a:b", Err(NoAccount)),
