@@ -107,11 +107,12 @@ impl Server {
             (Some(address), None) => Bound::bind(setting, address, sharing).map(Some),
             (None, _) => Ok(None),
         };
-        Ok(Server {
-            grpc: bind("listen.grpc", &listen.grpc, inherited.grpc)?,
-            http: bind("listen.http", &listen.http, inherited.http)?,
-            admin: bind("listen.admin", &listen.admin, inherited.admin)?,
-        })
+        let grpc = bind("listen.grpc", &listen.grpc, inherited.grpc)?;
+        let http = bind("listen.http", &listen.http, inherited.http)?;
+        let admin = bind("listen.admin", &listen.admin, inherited.admin)?;
+        // Who cannot have one of them leaves the others to the process that it came to take over from.
+        let open = |bound: Option<Bound>| bound.map(|bound| bound.open(sharing)).transpose();
+        Ok(Server { grpc: open(grpc)?, http: open(http)?, admin: open(admin)? })
     }
 
     /// The real addresses: with the ports the system chose where 0 was asked for.
@@ -224,5 +225,32 @@ impl Health {
         for service in [grpc::SERVICE, Health::WHOLE] {
             self.reporter.clear_service_status(service).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+    use crate::model::listen::UnixSocket;
+
+    #[test]
+    fn who_cannot_take_over_everything_takes_nothing() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("grpc.sock");
+        let grpc = Some(ListenAddress::Unix(UnixSocket::at(&path)));
+        let http = || Some("127.0.0.1:0".parse().expect("address"));
+        let listen = Listen { grpc: grpc.clone(), http: http(), admin: None };
+        let working = Server::bind(&listen, Sharing::Shared, Inherited::default()).expect("bind");
+        let other = Listen { http: http(), ..Listen::default() };
+        let other = Server::bind(&other, Sharing::Alone, Inherited::default()).expect("bind");
+        let admin = other.listen().http;
+        let wanted = Listen { grpc, http: working.listen().http, admin };
+        let Err(error) = Server::bind(&wanted, Sharing::Shared, Inherited::default()) else { panic!("bound") };
+        assert!(error.to_string().contains("listen.admin"), "{error}");
+        assert!(UnixStream::connect(&path).is_ok(), "the one that works is still there");
+        let left = std::fs::read_dir(folder.path()).expect("folder").count();
+        assert_eq!(left, 1, "nothing but its socket");
     }
 }

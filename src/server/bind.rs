@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use socket2::Domain;
 use socket2::Protocol;
 use socket2::SockAddr;
+use socket2::SockRef;
 use socket2::Socket;
 use socket2::Type;
 
@@ -23,11 +24,12 @@ use crate::model::listen::UnixSocket;
 use crate::server::peer;
 use crate::server::peer::PeerRule;
 
-/// A socket that is bound and listening; connections wait in its queue until it is served.
+/// A socket that is bound; once it is opened, connections wait in its queue until it is served.
 pub struct Bound {
     pub(super) socket: Listening,
     address: ListenAddress,
     peers: Option<PeerRule>,
+    setting: &'static str,
 }
 
 pub(super) enum Listening {
@@ -46,18 +48,34 @@ pub enum Sharing {
 }
 
 impl Bound {
-    /// Bind. `setting` is the key the address stands under, for the error: `listen.grpc`.
+    /// Bind, so that nobody notices yet. `setting` is the key the address stands under, for the error: `listen.grpc`.
     pub fn bind(setting: &'static str, address: &ListenAddress, sharing: Sharing) -> Result<Bound, BindError> {
         let bound = match address {
-            ListenAddress::Tcp(address) => tcp(*address, sharing),
-            ListenAddress::Unix(socket) => unix(socket, sharing),
+            ListenAddress::Tcp(address) => tcp(setting, *address, sharing),
+            ListenAddress::Unix(socket) => unix(setting, socket, sharing),
         };
         bound.map_err(|source| BindError { setting, address: address.to_string(), source })
     }
 
+    /// Let connections come: from here on they come to us and not to the process that we take over from.
+    pub fn open(mut self, sharing: Sharing) -> Result<Bound, BindError> {
+        let opened = match (&mut self.socket, &self.address) {
+            (Listening::Tcp(listener), _) => listen(SockRef::from(&*listener)),
+            // Somebody may have come meanwhile, if only another listener of ours.
+            (Listening::Unix(Some(file), _), ListenAddress::Unix(wanted)) => {
+                check_free(&wanted.path, sharing).and_then(|()| file.move_to(&wanted.path))
+            }
+            (Listening::Unix(..), _) => Ok(()),
+        };
+        match opened {
+            Ok(()) => Ok(self),
+            Err(source) => Err(BindError { setting: self.setting, address: self.address.to_string(), source }),
+        }
+    }
+
     /// Take a socket that somebody else has bound. Of `wanted` only holds who may connect.
     pub(super) fn adopt(setting: &'static str, socket: Socket, wanted: &ListenAddress) -> Result<Bound, BindError> {
-        adopt(socket, wanted).map_err(|source| BindError { setting, address: wanted.to_string(), source })
+        adopt(setting, socket, wanted).map_err(|source| BindError { setting, address: wanted.to_string(), source })
     }
 
     /// Who may connect, of those who may open it.
@@ -100,7 +118,7 @@ fn hint(source: &io::Error, setting: &str) -> String {
 /// fill; the system caps it by itself.
 pub(super) const BACKLOG: i32 = 8192;
 
-fn adopt(socket: Socket, wanted: &ListenAddress) -> io::Result<Bound> {
+fn adopt(setting: &'static str, socket: Socket, wanted: &ListenAddress) -> io::Result<Bound> {
     socket.set_nonblocking(true)?;
     let local = socket.local_addr()?;
     if let Some(address) = local.as_socket() {
@@ -110,7 +128,7 @@ fn adopt(socket: Socket, wanted: &ListenAddress) -> io::Result<Bound> {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
         let address = ListenAddress::Tcp(address);
-        return Ok(Bound { socket: Listening::Tcp(socket.into()), address, peers: None });
+        return Ok(Bound { socket: Listening::Tcp(socket.into()), address, peers: None, setting });
     }
     let wanted = match wanted {
         ListenAddress::Unix(wanted) => wanted.clone(),
@@ -120,25 +138,29 @@ fn adopt(socket: Socket, wanted: &ListenAddress) -> io::Result<Bound> {
     let path = local.as_pathname().map(Path::to_owned).unwrap_or_default();
     let address = ListenAddress::Unix(UnixSocket { path, ..wanted });
     // Its file is the business of whoever made it.
-    Ok(Bound { socket: Listening::Unix(None, socket.into()), address, peers })
+    Ok(Bound { socket: Listening::Unix(None, socket.into()), address, peers, setting })
 }
 
-fn tcp(address: SocketAddr, sharing: Sharing) -> io::Result<Bound> {
+fn tcp(setting: &'static str, address: SocketAddr, sharing: Sharing) -> io::Result<Bound> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // Without it, a restart has to wait for the connections of the last run to time out.
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(sharing == Sharing::Shared)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
     let listener = std::net::TcpListener::from(socket);
     let address = ListenAddress::Tcp(listener.local_addr()?);
-    Ok(Bound { socket: Listening::Tcp(listener), address, peers: None })
+    Ok(Bound { socket: Listening::Tcp(listener), address, peers: None, setting })
+}
+
+/// One that was handed over listens already, as long a queue as its owner wants.
+fn listen(socket: SockRef<'_>) -> io::Result<()> {
+    if socket.is_listener()? { Ok(()) } else { socket.listen(BACKLOG) }
 }
 
 /// The socket is made ready under another name, which nobody knows and nobody else may open, and then takes its place in
 /// one step: whoever connects, at whatever moment, finds its final mode, and somebody who listens.
-fn unix(wanted: &UnixSocket, sharing: Sharing) -> io::Result<Bound> {
+fn unix(setting: &'static str, wanted: &UnixSocket, sharing: Sharing) -> io::Result<Bound> {
     const NOBODY_ELSE: u32 = 0o600;
     let path = &wanted.path;
     let owner = wanted.owner.as_ref().map(peer::user).transpose()?;
@@ -167,9 +189,8 @@ fn unix(wanted: &UnixSocket, sharing: Sharing) -> io::Result<Bound> {
     fs::set_permissions(&aside, fs::Permissions::from_mode(wanted.mode))?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
-    let file = file.move_to(path)?;
     let address = ListenAddress::Unix(wanted.clone());
-    Ok(Bound { socket: Listening::Unix(Some(file), socket.into()), address, peers })
+    Ok(Bound { socket: Listening::Unix(Some(file), socket.into()), address, peers, setting })
 }
 
 /// A socket file that nobody answers behind is what a killed process left. Anything else is not ours to replace.
@@ -216,10 +237,10 @@ impl SocketFile {
     }
 
     /// Put it in the place of whatever is at `path`.
-    fn move_to(mut self, path: &Path) -> io::Result<SocketFile> {
+    fn move_to(&mut self, path: &Path) -> io::Result<()> {
         fs::rename(&self.path, path)?;
         path.clone_into(&mut self.path);
-        Ok(self)
+        Ok(())
     }
 }
 
@@ -248,12 +269,16 @@ mod tests {
     use crate::model::listen::Account;
     use crate::model::listen::Peers;
 
+    fn bind(setting: &'static str, address: &ListenAddress, sharing: Sharing) -> Result<Bound, BindError> {
+        Bound::bind(setting, address, sharing)?.open(sharing)
+    }
+
     fn at(path: &Path) -> ListenAddress {
         ListenAddress::Unix(UnixSocket::at(path))
     }
 
     fn failure(address: &ListenAddress) -> String {
-        match Bound::bind("listen.http", address, Sharing::Alone) {
+        match bind("listen.http", address, Sharing::Alone) {
             Ok(_) => panic!("{address} was bound"),
             Err(error) => format!("{:#}", anyhow::Error::from(error)),
         }
@@ -262,12 +287,12 @@ mod tests {
     #[test]
     fn port_0_tells_the_real_port() {
         let any = "127.0.0.1:0".parse().expect("address");
-        let bound = Bound::bind("listen.http", &any, Sharing::Alone).expect("bind");
+        let bound = bind("listen.http", &any, Sharing::Alone).expect("bind");
         assert!(matches!(bound.address(), ListenAddress::Tcp(address) if address.port() != 0));
     }
 
     fn at_any_port(sharing: Sharing) -> Bound {
-        Bound::bind("listen.http", &"127.0.0.1:0".parse().expect("address"), sharing).expect("bind")
+        bind("listen.http", &"127.0.0.1:0".parse().expect("address"), sharing).expect("bind")
     }
 
     #[test]
@@ -278,7 +303,7 @@ mod tests {
             (shared.address(), Sharing::Alone, false),
             (shared.address(), Sharing::Shared, true),
         ] {
-            assert_eq!(Bound::bind("listen.http", address, sharing).is_ok(), works, "{address} {sharing:?}");
+            assert_eq!(bind("listen.http", address, sharing).is_ok(), works, "{address} {sharing:?}");
         }
     }
 
@@ -286,10 +311,10 @@ mod tests {
     fn the_path_of_a_socket_is_taken_over_by_who_may_share_it() {
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join("grpc.sock");
-        let bind = || Bound::bind("listen.grpc", &at(&path), Sharing::Shared).expect("bind");
-        let first = bind();
+        let next = || bind("listen.grpc", &at(&path), Sharing::Shared).expect("bind");
+        let first = next();
         let _waits_with_the_first = StdUnixStream::connect(&path).expect("connect");
-        let second = bind();
+        let second = next();
         let _waits_with_the_second = StdUnixStream::connect(&path).expect("connect");
         for bound in [&first, &second] {
             let Listening::Unix(_, listener) = &bound.socket else { panic!("a unix socket") };
@@ -320,7 +345,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join("grpc.sock");
         drop(StdUnixListener::bind(&path).expect("a socket nobody answers behind"));
-        let bound = Bound::bind("listen.grpc", &at(&path), Sharing::Alone).expect("replaces the stale socket");
+        let bound = bind("listen.grpc", &at(&path), Sharing::Alone).expect("replaces the stale socket");
         let mode = fs::metadata(&path).expect("socket").permissions().mode();
         assert_eq!(mode & 0o777, 0o660);
         assert!(failure(&at(&path)).contains("is another postern running?"));
@@ -338,7 +363,7 @@ mod tests {
             ListenAddress::Unix(UnixSocket { mode: 0o606, owner: Some(owner), group, ..UnixSocket::at(path) })
         };
         let address = wanted(Account::Number(ours.uid()));
-        let _bound = Bound::bind("listen.grpc", &address, Sharing::Alone).expect("bind");
+        let _bound = bind("listen.grpc", &address, Sharing::Alone).expect("bind");
         let made = fs::metadata(folder.path().join("grpc.sock")).expect("socket");
         assert_eq!((made.mode() & 0o777, made.uid(), made.gid()), (0o606, ours.uid(), ours.gid()));
         let message = failure(&wanted(Account::Name("no-such-user".to_owned())));
@@ -402,7 +427,7 @@ mod tests {
     fn the_socket_of_a_successor_is_not_removed() {
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join("grpc.sock");
-        let bound = Bound::bind("listen.grpc", &at(&path), Sharing::Alone).expect("bind");
+        let bound = bind("listen.grpc", &at(&path), Sharing::Alone).expect("bind");
         fs::remove_file(&path).expect("the successor removes it");
         let _successor = StdUnixListener::bind(&path).expect("the successor binds");
         drop(bound);
