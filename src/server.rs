@@ -110,6 +110,10 @@ impl Server {
         let grpc = bind("listen.grpc", &listen.grpc, inherited.grpc)?;
         let http = bind("listen.http", &listen.http, inherited.http)?;
         let admin = bind("listen.admin", &listen.admin, inherited.admin)?;
+        for (bound, earlier) in [(&http, &[&grpc] as &[_]), (&admin, &[&grpc, &http])] {
+            let earlier = earlier.iter().filter_map(|bound| bound.as_ref());
+            bound.as_ref().map_or(Ok(()), |bound| bound.keep_apart(earlier))?;
+        }
         // Who cannot have one of them leaves the others to the process that it came to take over from.
         let open = |bound: Option<Bound>| bound.map(|bound| bound.open(sharing)).transpose();
         Ok(Server { grpc: open(grpc)?, http: open(http)?, admin: open(admin)? })
@@ -252,5 +256,24 @@ mod tests {
         assert!(UnixStream::connect(&path).is_ok(), "the one that works is still there");
         let left = std::fs::read_dir(folder.path()).expect("folder").count();
         assert_eq!(left, 1, "nothing but its socket");
+    }
+    #[test]
+    fn no_two_listeners_share_an_address() {
+        let folder = tempfile::tempdir().expect("folder");
+        let unix = ListenAddress::Unix(UnixSocket::at(folder.path().join("sock")));
+        let tcp = Listen { http: "127.0.0.1:0".parse().ok(), ..Listen::default() };
+        let tcp = Server::bind(&tcp, Sharing::Shared, Inherited::default()).expect("bind");
+        for address in [unix, tcp.listen().http.expect("an address")] {
+            for sharing in [Sharing::Alone, Sharing::Shared] {
+                let twice = || Some(address.clone());
+                for listen in [
+                    Listen { grpc: twice(), http: twice(), admin: None },
+                    Listen { grpc: None, http: twice(), admin: twice() },
+                    Listen { grpc: twice(), http: None, admin: twice() },
+                ] {
+                    assert!(Server::bind(&listen, sharing, Inherited::default()).is_err(), "{listen:?} {sharing:?}");
+                }
+            }
+        }
     }
 }

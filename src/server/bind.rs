@@ -73,6 +73,20 @@ impl Bound {
         }
     }
 
+    /// Refuse the address of another listener of ours: those who share with another process share with themselves, too.
+    pub(super) fn keep_apart<'b>(&self, others: impl IntoIterator<Item = &'b Bound>) -> Result<(), BindError> {
+        let is_ours = |other: &Bound| match (&self.address, &other.address) {
+            (ListenAddress::Tcp(ours), ListenAddress::Tcp(theirs)) => ours == theirs,
+            (ListenAddress::Unix(ours), ListenAddress::Unix(theirs)) => {
+                ours.path == theirs.path && !ours.path.as_os_str().is_empty()
+            }
+            _ => false,
+        };
+        let Some(other) = others.into_iter().find(|other| is_ours(other)) else { return Ok(()) };
+        let source = io::Error::new(io::ErrorKind::InvalidInput, format!("it is that of {}", other.setting));
+        Err(BindError { setting: self.setting, address: self.address.to_string(), source })
+    }
+
     /// Take a socket that somebody else has bound. Of `wanted` only holds who may connect.
     pub(super) fn adopt(setting: &'static str, socket: Socket, wanted: &ListenAddress) -> Result<Bound, BindError> {
         adopt(setting, socket, wanted).map_err(|source| BindError { setting, address: wanted.to_string(), source })
