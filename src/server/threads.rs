@@ -110,4 +110,6 @@ fn work<A: Authorize>(runtime: Runtime, lane: Lane<A>, mut arrivals: mpsc::Unbou
             warn!(connections = left, "some connections did not finish in time and were cut");
         }
     });
+    // A look-up that hangs in the system must not keep the process.
+    runtime.shutdown_background();
 }

@@ -61,6 +61,8 @@ pub(crate) enum Engine {
     /// Panics, and panics again when asked to refuse.
     PanicsAlways,
     NeverAnswers,
+    /// Waits for the system, which never answers, as a look-up of a name may.
+    WaitsForTheSystem,
     /// Allows, and keeps its thread so long with each.
     Takes(Duration),
 }
@@ -106,7 +108,8 @@ impl Authorize for Scripted {
         self.asked.send_modify(|asked| *asked += 1);
         Checked::Answered(match (self.engine, attributes) {
             (Engine::Panics | Engine::PanicsAlways, _) => panic!("a bug"),
-            (Engine::NeverAnswers, _) => return Checked::Waits(std::future::pending()),
+            (Engine::NeverAnswers, _) => return Checked::Waits(never(false)),
+            (Engine::WaitsForTheSystem, _) => return Checked::Waits(never(true)),
             (Engine::Allows | Engine::Denies | Engine::Takes(_), Err(refusal)) => self.refuse(&refusal),
             (Engine::Takes(long), Ok(_)) => {
                 std::thread::sleep(long);
@@ -152,6 +155,17 @@ impl Authorize for Scripted {
             ..KeyStatus::default()
         }]
     }
+}
+
+async fn never(blocks: bool) -> Response {
+    if blocks {
+        tokio::task::spawn_blocking(|| {
+            loop {
+                std::thread::park();
+            }
+        });
+    }
+    std::future::pending().await
 }
 
 fn allow() -> Response {

@@ -178,6 +178,17 @@ async fn a_drain_lets_checks_finish() {
 }
 
 #[tokio::test]
+async fn a_drain_does_not_wait_for_the_system() {
+    let server =
+        Start::with(Engine::WaitsForTheSystem).limits(|limits| limits.drain = Duration::from_millis(200)).run();
+    let mut stream = TcpStream::connect(server.http()).await.expect("connect");
+    stream.write_all(LIKE_CADDY.as_bytes()).await.expect("asked");
+    server.engine.asked(1).await;
+    let ended = tokio::time::timeout(Duration::from_secs(5), server.stop()).await.expect("ends in time");
+    ended.expect("no panic").expect("served");
+}
+
+#[tokio::test]
 async fn a_drain_is_bounded() {
     let server = Start::with(Engine::NeverAnswers)
         .limits(|limits| {
