@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::path::PathBuf;
 
 use crate::config::at::At;
@@ -60,11 +61,20 @@ impl<'w> Surroundings<'w> {
 
     /// A warning about a file that every user of this machine may read, and should not.
     pub fn open_to_others(&self, at: &At<String>) -> Option<Problem> {
-        let path = self.folder.join(&at.value);
-        self.world.readable_by_others(&path).then(|| {
+        self.open_at(&self.folder.join(&at.value), at)
+    }
+
+    fn open_at(&self, path: &Path, at: &At<String>) -> Option<Problem> {
+        self.world.readable_by_others(path).then(|| {
             let message = format!("every user of this machine may read `{}`", path.display());
             Problem::warning(at.place.clone(), "", message).help(format!("chmod o-r {}", path.display()))
         })
+    }
+
+    /// The same about a secret, which fails a check.
+    fn expose(&self, path: &Path, at: &At<String>) {
+        let warning = self.open_at(path, at).map(|warning| Problem { fails_check: true, ..warning });
+        self.exposed.borrow_mut().extend(warning);
     }
 
     /// Warnings about the secrets that were asked for and that every user of this machine may read.
@@ -76,8 +86,7 @@ impl<'w> Surroundings<'w> {
     pub fn secret(&self, at: &At<SecretRef>) -> Result<Secret<Vec<u8>>, Problem> {
         let (place, mut content) = match (&at.file, &at.env, &at.credential) {
             (Some(file), None, None) => {
-                let warning = self.open_to_others(file).map(|warning| Problem { fails_check: true, ..warning });
-                self.exposed.borrow_mut().extend(warning);
+                self.expose(&self.folder.join(&file.value), file);
                 (&file.place, self.file(file)?)
             }
             (None, None, Some(name)) => (&name.place, self.credential(name)?),
@@ -119,7 +128,13 @@ impl<'w> Surroundings<'w> {
             let message = format!("there is no credential `{}`: `${FOLDER}` is not set", name.value);
             return refuse(message, "have systemd hand it over (`LoadCredential=` in the unit), or write `{file: …}`");
         };
-        let path = PathBuf::from(folder).join(&name.value);
+        let folder = PathBuf::from(folder);
+        if !folder.is_absolute() {
+            let message = format!("there is no credential `{}`: `${FOLDER}` is no absolute path", name.value);
+            return refuse(message, "it is for systemd to set: leave it alone, or write `{file: …}`");
+        }
+        let path = folder.join(&name.value);
+        self.expose(&path, name);
         self.files.borrow_mut().insert(path.clone());
         self.world
             .read(&path, MAX_FILE)

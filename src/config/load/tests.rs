@@ -246,6 +246,56 @@ fn a_credential_is_what_systemd_hands_over() {
     }
     let message = "there is no credential `client-secret`: `$CREDENTIALS_DIRECTORY` is not set";
     assert_eq!(secret(&Pretend::new(), "client-secret"), (Err(message.to_owned()), 0));
+    for folder in ["", "credentials"] {
+        let world = Pretend::new().file("client-secret", "s").file("credentials/client-secret", "s");
+        let world = world.variable("CREDENTIALS_DIRECTORY", folder);
+        let message = "there is no credential `client-secret`: `$CREDENTIALS_DIRECTORY` is no absolute path";
+        assert_eq!(secret(&world, "client-secret"), (Err(message.to_owned()), 0), "{folder}");
+    }
+}
+
+#[test]
+fn a_credential_that_everybody_may_read_is_exposed() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, mode) = (folder.path().join("client-secret"), std::fs::Permissions::from_mode);
+    std::fs::write(&file, "s3cret").expect("a file");
+    std::fs::set_permissions(folder.path(), mode(0o755)).expect("a mode");
+    for (mode_of, want) in [(0o644, 1), (0o400, 0)] {
+        std::fs::set_permissions(&file, mode(mode_of)).expect("a mode");
+        let name = At { value: "client-secret".to_owned(), place: Place::whole("policy.yaml") };
+        let reference = SecretRef { credential: Some(name), ..SecretRef::default() };
+        let world = HandsOver(folder.path());
+        let around = Surroundings::new(PathBuf::new(), &world);
+        around.secret(&At { value: reference, place: Place::whole("policy.yaml") }).expect("a secret");
+        let exposed = around.exposed();
+        assert_eq!(exposed.iter().filter(|problem| problem.fails_check).count(), want, "{mode_of:o} {exposed:?}");
+    }
+}
+
+/// The machine, where systemd hands over what is in a folder.
+struct HandsOver<'f>(&'f Path);
+
+impl World for HandsOver<'_> {
+    fn read(&self, path: &Path, limit: usize) -> std::io::Result<Vec<u8>> {
+        Machine.read(path, limit)
+    }
+
+    fn list(&self, folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+        Machine.list(folder)
+    }
+
+    fn reader(&self, path: &Path, limit: usize) -> Reader {
+        Machine.reader(path, limit)
+    }
+
+    fn env(&self, _: &str) -> Option<std::ffi::OsString> {
+        Some(self.0.into())
+    }
+
+    fn readable_by_others(&self, path: &Path) -> bool {
+        Machine.readable_by_others(path)
+    }
 }
 
 #[test]
