@@ -141,7 +141,7 @@ impl Client {
     pub async fn get(&self, url: &Url, headers: HeaderMap, limits: &Limits) -> Result<Bytes, OutboundError> {
         match self.ask(url, Asked::Get, headers, limits).await? {
             Reply { status: StatusCode::OK, body } => Ok(body),
-            Reply { status, .. } => Err(OutboundError::Status { url: url.to_string(), status: status.as_u16() }),
+            Reply { status, .. } => Err(OutboundError::Status { url: shown(url), status: status.as_u16() }),
         }
     }
 
@@ -165,7 +165,7 @@ impl Client {
         };
         match tokio::time::timeout(limits.total, exchange(request.headers(headers), url, limits.size)).await {
             Ok(answer) => answer,
-            Err(_) => Err(OutboundError::TooSlow { url: url.to_string(), total: limits.total }),
+            Err(_) => Err(OutboundError::TooSlow { url: shown(url), total: limits.total }),
         }
     }
 
@@ -179,10 +179,10 @@ impl Client {
             "https" if self.has_roots => {}
             "https" => return Err(OutboundError::NoRoots),
             "http" if limits.insecure_http => {}
-            _ => return Err(OutboundError::NotHttps(url.to_string())),
+            _ => return Err(OutboundError::NotHttps(shown(url))),
         }
         let address = match url.host() {
-            None => return Err(OutboundError::NoHost(url.to_string())),
+            None => return Err(OutboundError::NoHost(shown(url))),
             Some(Host::Domain(_)) => None,
             Some(Host::Ipv4(address)) => Some(address.into()),
             Some(Host::Ipv6(address)) => Some(address.into()),
@@ -240,11 +240,11 @@ fn builder(settings: &Settings, has_roots: bool) -> Result<reqwest::ClientBuilde
 
 async fn exchange(request: reqwest::RequestBuilder, url: &Url, size: usize) -> Result<Reply, OutboundError> {
     let failed = |error: reqwest::Error| failed(url, error);
-    let too_large = || OutboundError::TooLarge { url: url.to_string(), size };
+    let too_large = || OutboundError::TooLarge { url: shown(url), size };
     let mut response = request.send().await.map_err(failed)?;
     let status = response.status();
     if status.is_redirection() {
-        return Err(OutboundError::Redirect { url: url.to_string(), status: status.as_u16() });
+        return Err(OutboundError::Redirect { url: shown(url), status: status.as_u16() });
     }
     if status != StatusCode::OK {
         return Ok(Reply { status, body: Bytes::new() });
@@ -262,13 +262,22 @@ async fn exchange(request: reqwest::RequestBuilder, url: &Url, size: usize) -> R
     Ok(Reply { status, body: body.freeze() })
 }
 
+/// A URL as texts may have it: a query may hold a key.
+pub fn shown(url: &Url) -> String {
+    let mut shown = url[..url::Position::AfterPath].to_owned();
+    if url.query().is_some() {
+        shown.push_str("?…");
+    }
+    shown
+}
+
 fn failed(url: &Url, error: reqwest::Error) -> OutboundError {
     let source = error.without_url();
     let mut innermost: &dyn std::error::Error = &source;
     while let Some(deeper) = innermost.source() {
         innermost = deeper;
     }
-    OutboundError::Failed { url: url.to_string(), cause: innermost.to_string(), source }
+    OutboundError::Failed { url: shown(url), cause: innermost.to_string(), source }
 }
 
 #[cfg(test)]

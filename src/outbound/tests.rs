@@ -149,3 +149,28 @@ async fn https_to_a_plain_server_fails_without_falling_back() {
     let error = get(&url, &near()).await.expect_err("an error");
     assert!(matches!(error, OutboundError::Failed { .. } | OutboundError::NoRoots), "{error}");
 }
+
+#[tokio::test]
+async fn f6_no_error_tells_what_the_query_of_a_url_holds() {
+    let with_key = |mut url: Url| {
+        url.set_query(Some("key=canary"));
+        url
+    };
+    let quick = Limits { total: Duration::from_millis(100), size: 1, ..near() };
+    let urls = [
+        serve(vec![], true).await,
+        serve(vec![], false).await,
+        serve(answer("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n", b"hello"), false).await,
+        serve(answer("HTTP/1.1 302 Found\r\ncontent-length: 0\r\nlocation: /\r\n", b""), false).await,
+        serve(answer("HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n", b""), false).await,
+        Url::parse("ftp://logs.test/").expect("url"),
+    ];
+    for url in urls.map(with_key) {
+        let error = get(&url, &quick).await.expect_err("no answer").to_string();
+        assert!(!error.contains("canary"), "{error}");
+        let uplink = upload::Uplink::new(&upload::Way { plain: true, ..upload::Way::default() }).expect("uplink");
+        if let Err(error) = uplink.post(&url, HeaderMap::new(), Bytes::new(), quick.total).await {
+            assert!(!error.to_string().contains("canary"), "{error}");
+        }
+    }
+}

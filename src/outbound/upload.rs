@@ -13,6 +13,7 @@ use crate::outbound::OutboundError;
 use crate::outbound::builder;
 use crate::outbound::failed;
 use crate::outbound::install_crypto;
+use crate::outbound::shown;
 
 /// How to reach one server.
 #[derive(Clone, Debug, Default)]
@@ -71,7 +72,7 @@ impl Uplink {
     ) -> Result<Receipt, OutboundError> {
         match tokio::time::timeout(total, self.exchange(url, headers, body)).await {
             Ok(receipt) => receipt,
-            Err(_) => Err(OutboundError::TooSlow { url: url.to_string(), total }),
+            Err(_) => Err(OutboundError::TooSlow { url: shown(url), total }),
         }
     }
 
@@ -82,7 +83,7 @@ impl Uplink {
         let whole = Limited::new(body, LARGEST).collect().await;
         let whole = whole.map_err(|error| match error.downcast::<reqwest::Error>() {
             Ok(error) => failed(url, *error),
-            Err(_) => OutboundError::TooLarge { url: url.to_string(), size: LARGEST },
+            Err(_) => OutboundError::TooLarge { url: shown(url), size: LARGEST },
         })?;
         let trailers = whole.trailers().cloned().unwrap_or_default();
         Ok(Receipt { status: parts.status, headers: parts.headers, body: whole.to_bytes(), trailers })
