@@ -78,19 +78,19 @@ pub(super) fn event(kind: &str, now: jiff::Timestamp, members: &str) -> String {
     line.0
 }
 
-/// A line in the making.
-struct Line(String);
+/// A line in the making, and whether its extension has begun: what stands at its end may be anybody's.
+struct Line(String, bool);
 
 impl Line {
     fn begin(id: &str, name: &str, severity: u8) -> Line {
         let mut line = String::with_capacity(768);
         // Nothing in the header comes from outside. Writing to a string cannot fail.
         let _ = write!(line, "{BEGIN}{}|{id}|{name}|{severity}|", env!("CARGO_PKG_VERSION"));
-        Line(line)
+        Line(line, false)
     }
 
     fn put(&mut self, key: &str, value: impl Display) {
-        if !self.0.ends_with('|') {
+        if std::mem::replace(&mut self.1, true) {
             self.0.push(' ');
         }
         self.0.push_str(key);
@@ -128,6 +128,16 @@ impl Write for Escaped<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn f7_a_value_that_ends_as_the_header_does_does_not_swallow_the_next_key() {
+        let mut line = Line::begin("id", "name", 1);
+        line.put("request", "/a|");
+        line.put("suser", "|");
+        line.labelled("cs1", "x", "|");
+        let (_, extension) = line.0.split_once("|1|").expect("a header");
+        assert_eq!(extension, "request=/a| suser=| cs1=| cs1Label=x");
+    }
 
     #[test]
     fn f7_a_value_is_escaped_as_the_format_wants_it() {
