@@ -89,6 +89,12 @@ impl Poster {
         metrics.waiting(usize::try_from(spool.lines()).unwrap_or(usize::MAX));
         let (batch, until) = spool.first(LOOK_EVERY)?;
         let Some(batch) = batch else { return Ok(if until.is_some() { Step::End } else { Step::Nothing }) };
+        if batch.octets.is_empty() {
+            // Somebody has removed it. What comes after it is not to wait for ever.
+            metrics.dropped(batch.lines);
+            spool.done(batch.number)?;
+            return Err(io::Error::new(io::ErrorKind::NotFound, "a file of the spool is gone, with the lines in it"));
+        }
         metrics.waiting(usize::try_from(spool.lines()).unwrap_or(usize::MAX));
         let left = until.map_or(self.settings.timeout, |until| until.saturating_duration_since(clock::instant()));
         self.post(batch.octets.into(), left.min(self.settings.timeout))?;
@@ -109,7 +115,9 @@ impl Poster {
         let asked = Asked::Post { media: NDJSON, body: lines };
         match self.runtime.block_on(self.client.ask(url, asked, headers, &limits)) {
             Ok(reply) if reply.status.is_success() => Ok(()),
-            Ok(reply) => Err(io::Error::other(format!("`{url}` answered {}", reply.status.as_u16()))),
+            Ok(reply) => {
+                Err(io::Error::other(format!("`{}` answered {}", outbound::shown(url), reply.status.as_u16())))
+            }
             // It was status 200; what else it says is not of interest.
             Err(OutboundError::TooLarge { .. }) => Ok(()),
             Err(error) => Err(io::Error::other(error)),

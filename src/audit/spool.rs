@@ -91,7 +91,7 @@ impl Spool {
         let mut state = State::default();
         for number in numbers(folder)? {
             let (octets, lines) = mend(&path_of(folder, number))?;
-            state.next = number + 1;
+            state.next = number.saturating_add(1);
             if octets > 0 {
                 state.octets += octets;
                 state.parts.push_back(Part { number, octets, lines });
@@ -166,15 +166,19 @@ impl Spool {
             let empty = state.parts.pop_back();
             let _left_for_the_next_start = empty.map(|part| fs::remove_file(path_of(&self.settings.path, part.number)));
         }
-        let path = path_of(&self.settings.path, state.next);
-        let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?;
+        // Whatever comes of it, this number is used up: the file may be there even when it cannot be used.
+        let number = state.next;
+        state.next = number.saturating_add(1);
+        let file =
+            OpenOptions::new().append(true).create_new(true).mode(0o600).open(path_of(&self.settings.path, number))?;
         File::open(&self.settings.path)?.sync_all()?;
-        state.parts.push_back(Part { number: state.next, octets: 0, lines: 0 });
-        (state.next, state.open) = (state.next + 1, Some(file));
+        state.parts.push_back(Part { number, octets: 0, lines: 0 });
+        state.open = Some(file);
         Ok(())
     }
 
     /// The first batch. Waits so long for one, and for it to be whole. Says until when to try where nothing more comes.
+    /// A batch whose file somebody has removed is empty.
     pub(super) fn first(&self, wait: Duration) -> io::Result<(Option<Batch>, Option<Instant>)> {
         let empty = |state: &State| state.parts.front().is_none_or(|part| part.lines == 0);
         let whole = |state: &State| {
@@ -198,7 +202,10 @@ impl Spool {
         let (size, path) = (part.octets, path_of(&self.settings.path, number));
         drop(state);
         let mut octets = Vec::new();
-        File::open(path)?.take(size).read_to_end(&mut octets)?;
+        match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            file => drop(file?.take(size).read_to_end(&mut octets)?),
+        }
         Ok((Some(Batch { number, lines, octets }), until))
     }
 
@@ -265,7 +272,11 @@ impl Collector for std::sync::Arc<Spool> {
 }
 
 fn path_of(folder: &Path, number: u64) -> PathBuf {
-    folder.join(format!("{number:020}{ENDING}"))
+    folder.join(name_of(number))
+}
+
+fn name_of(number: u64) -> String {
+    format!("{number:020}{ENDING}")
 }
 
 /// The numbers of the files there are, in their order.
@@ -274,7 +285,8 @@ fn numbers(folder: &Path) -> io::Result<Vec<u64>> {
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();
         let number = name.to_str().and_then(|name| name.strip_suffix(ENDING)?.parse::<u64>().ok());
-        numbers.extend(number);
+        // Files that are called otherwise are not ours.
+        numbers.extend(number.filter(|number| *number < u64::MAX && *name == *name_of(*number)));
     }
     numbers.sort_unstable();
     Ok(numbers)
@@ -357,6 +369,30 @@ mod tests {
         assert_eq!(sent(&spool), [2, 1]);
         assert_eq!(spool.append(&lines(1)).expect("there is room again"), 1);
         assert_eq!(sent(&spool), [1]);
+    }
+
+    #[test]
+    fn what_others_put_there_or_take_away_does_not_stop_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let settings = settings(folder.path(), 1000);
+        let spool = Spool::open(&settings).expect("a spool");
+        assert_eq!(spool.append(&lines(2)).expect("kept"), 2);
+        // A file by the next name, as a begin leaves it that failed half-way.
+        fs::write(path_of(&settings.path, 1), b"").expect("written");
+        assert!(spool.append(&lines(1)).is_err());
+        assert_eq!(spool.append(&lines(1)).expect("kept by another name"), 1);
+        fs::remove_file(path_of(&settings.path, 0)).expect("removed");
+        let gone = spool.first(NOW).expect("read").0.expect("a batch");
+        assert_eq!(gone, Batch { number: 0, lines: 2, octets: vec![] });
+        spool.done(gone.number).expect("done");
+        assert_eq!((spool.lines(), spool.lock().octets), (1, 10));
+        drop(spool);
+        for name in ["7.jsonl", "+0000000000000000009.jsonl", "18446744073709551615.jsonl", "x.jsonl", "8"] {
+            fs::write(settings.path.join(name), b"not ours\n").expect("written");
+        }
+        let spool = Spool::open(&settings).expect("a spool");
+        assert_eq!(sent(&spool), [1]);
+        assert!(settings.path.join("7.jsonl").exists());
     }
 
     #[test]
