@@ -22,6 +22,9 @@ const USUAL_OCTETS: usize = 2048;
 /// twice (before the writer, and with it), and a margin for what the chain adds to them.
 const PROMISED: usize = 4;
 
+/// And at least so many octets are kept of them: where few lines may wait, one may be far longer than usual.
+const PROMISED_OCTETS: usize = 1024 * 1024;
+
 /// A bounded queue of lines for one collector.
 pub(super) struct Outbox {
     name: &'static str,
@@ -31,6 +34,8 @@ pub(super) struct Outbox {
     most: usize,
     /// So many are kept: no fewer than may wait.
     kept: usize,
+    /// So many octets.
+    kept_octets: usize,
     /// The longest line that the collector can be given, in octets.
     longest: usize,
     waiting: AtomicUsize,
@@ -52,15 +57,16 @@ impl Outbox {
     pub(super) fn new(name: &'static str, most: usize, longest: usize, promised: bool, metrics: SinkMetrics) -> Outbox {
         let most = most.max(1);
         let kept = if promised { most.saturating_mul(PROMISED) } else { most };
-        let waiting = AtomicUsize::new(0);
-        Outbox { name, state: Mutex::default(), bell: Condvar::new(), most, kept, longest, waiting, metrics }
+        let kept_octets = kept.saturating_mul(USUAL_OCTETS).max(if promised { PROMISED_OCTETS } else { 0 });
+        let (state, bell, waiting) = (Mutex::default(), Condvar::new(), AtomicUsize::new(0));
+        Outbox { name, state, bell, most, kept, kept_octets, longest, waiting, metrics }
     }
 
     /// Leave a line, if there is room for it.
     pub(super) fn offer(&self, line: &Line) {
         let mut state = self.lock();
         let octets = state.octets + line.octets.len();
-        let crowded = !state.lines.is_empty() && octets > self.kept.saturating_mul(USUAL_OCTETS);
+        let crowded = !state.lines.is_empty() && octets > self.kept_octets;
         let lost = state.until.is_some() || state.closed || state.lines.len() >= self.kept || crowded;
         if lost || line.octets.len() > self.longest {
             drop(state);
@@ -227,6 +233,16 @@ pub(super) mod tests {
         assert_eq!((seqs(&outbox, 9), outbox.status().dropped), (vec![1, 2, 3, 4, 5, 6], 0));
         outbox.done(5);
         assert!(outbox.has_room(10));
+    }
+
+    #[test]
+    fn what_was_promised_is_kept_however_long_it_is() {
+        // A queue of one line, and the writer has one: both were promised before either came here.
+        let outbox = outbox(1, usize::MAX, true);
+        assert!(outbox.has_room(60_000));
+        (1..=2).for_each(|seq| outbox.offer(&line(seq, 60_000)));
+        assert!(!outbox.has_room(10));
+        assert_eq!((seqs(&outbox, 9), outbox.status().dropped), (vec![1, 2], 0));
     }
 
     #[test]
