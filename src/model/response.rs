@@ -135,7 +135,9 @@ impl AllowHeaders {
         let mut fields = form.clone();
         let named = self.names.set.iter().zip(values.iter().cloned());
         // A map may keep its fields in any order. It keeps them in ours, but nobody is ever called by his groups.
-        if fields.keys().zip(&self.names.set).all(|(held, name)| held == name) {
+        // Nor does it keep as many where two are called the same.
+        let distinct = fields.len() == self.names.set.len() + N && fields.keys_len() == fields.len();
+        if distinct && fields.keys().zip(&self.names.set).all(|(held, name)| held == name) {
             fields.values_mut().zip(named).for_each(|(held, (_, value))| *held = value);
         } else {
             named.for_each(|(name, value)| drop(fields.insert(name.clone(), value)));
@@ -208,6 +210,55 @@ mod tests {
         assert_eq!(set(&headers), pairs);
         assert_eq!(headers.names(), pairs.map(|(header, _)| name(header)));
         assert_eq!(headers.remove(), [name("remote-name")]);
+    }
+
+    /// As they would be written without a form.
+    fn plain(set: &[(HeaderName, HeaderText)], besides: &[(HeaderName, HeaderValue)]) -> HeaderMap {
+        let mut fields: HeaderMap = besides.iter().cloned().collect();
+        for (name, text) in set {
+            fields.insert(name.clone(), HeaderValue::from_str(text.as_str()).expect("a value"));
+        }
+        fields
+    }
+
+    proptest::proptest! {
+        /// Whoever asks first, and in whatever order: everybody gets what is theirs, and nothing of anybody else.
+        #[test]
+        fn fields_from_a_form_are_those_of_a_plain_build(
+            people in proptest::collection::vec(
+                (proptest::collection::vec(0_usize..14, 0..12), "[!-~]{1,12}"), 1..6),
+            distinct in proptest::bool::ANY,
+        ) {
+            let names: Vec<HeaderName> = (0..12)
+                .map(|number| format!("x-id-{number}"))
+                .chain(["x-decision", "content-length"].map(str::to_owned))
+                .map(|name| HeaderName::try_from(name).expect("a name"))
+                .collect();
+            let besides = || {
+                [(names[12].clone(), HeaderValue::from_static("")), (names[13].clone(), HeaderValue::from_static("0"))]
+            };
+            let mut first: Option<Arc<AllowNames>> = None;
+            let mut made = Vec::new();
+            for (number, (which, value)) in people.iter().enumerate() {
+                let mut which = which.clone();
+                if distinct {
+                    // Everybody has the same names, or some of them.
+                    which = (0..which.len()).collect();
+                }
+                let set: Vec<_> = which
+                    .iter()
+                    .enumerate()
+                    .map(|(at, name)| (names[*name].clone(), HeaderText::new(format!("{value}{number}.{at}")).expect("text")))
+                    .collect();
+                let like = first.as_ref().and_then(|first| AllowHeaders::like(first, &set));
+                let headers = like.unwrap_or_else(|| AllowHeaders::new(set.clone(), vec![]));
+                first.get_or_insert_with(|| Arc::clone(headers.shared_names()));
+                made.push((headers, set));
+            }
+            for (headers, set) in made.iter().chain(made.iter().rev()) {
+                proptest::prop_assert_eq!(headers.fields(besides()), plain(set, &besides()));
+            }
+        }
     }
 
     #[test]
