@@ -109,7 +109,7 @@ fn endpoint(written: &At<String>, problems: &mut Problems) -> Option<Url> {
 }
 
 /// A URL that is no good, without what may be a password in it.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     match (text.split_once("://"), text.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://…@{rest}"),
         _ => text.to_owned(),

@@ -172,6 +172,14 @@ fn every_mistake_is_said_at_its_line() {
         ("audit: {syslog: {address: 'tcp://logs'}, rotate: {age: 24h}}\n".to_owned(), "2: there is no file to put aside"),
         ("audit: {http: {url: 'http://logs.test/', spool: /s}}\n".to_owned(), "2: `http://logs.test/` is not an https URL"),
         ("audit: {http: {url: 'https://a:b@logs.test/', spool: /s}}\n".to_owned(), "2: a URL with a user name or password is not asked"),
+        (
+            "audit: {http: {url: 'https://a:hunter2@logs.test:99999/', spool: /s}}\n".to_owned(),
+            "2: `https://…@logs.test:99999/` is not a URL",
+        ),
+        (
+            "audit: {syslog: {address: 'tls://a:hunter2@logs.test'}}\n".to_owned(),
+            "2: `tls://…@logs.test` is not where a syslog receiver can be",
+        ),
         ("audit: {http: {url: 'https://logs.test/', spool: s}}\n".to_owned(), "2: `s` is not an absolute path"),
         ("audit: {http: {url: 'https://logs.test/', spool: /s, spool_size: 1KiB}}\n".to_owned(), "2: `1KiB` is not the size of a spool"),
         ("audit: {http: {url: 'https://logs.test/', spool: /s, batch: 0}}\n".to_owned(), "2: a batch cannot have 0 lines"),

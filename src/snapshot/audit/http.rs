@@ -16,6 +16,7 @@ use crate::model::problem::Problems;
 use crate::outbound::Client;
 use crate::snapshot::audit::octets;
 use crate::snapshot::duration;
+use crate::snapshot::telemetry::shown;
 
 /// How large a spool may be unless the policy says otherwise, and how large it can be, in octets.
 const SPOOL: u64 = 256 * 1024 * 1024;
@@ -53,8 +54,9 @@ pub(super) fn http(
 
 fn url(written: &At<tree::AuditHttp>) -> Result<Url, Problem> {
     let text = &written.url.value;
-    let unfit =
-        |what: &str, help: &str| Problem::error(written.url.place.clone(), "", format!("`{text}` {what}")).help(help);
+    let unfit = |what: &str, help: &str| {
+        Problem::error(written.url.place.clone(), "", format!("`{}` {what}", shown(text))).help(help)
+    };
     let url = Url::parse(text).map_err(|_| unfit("is not a URL", "write `https://logs.corp.test/audit`"))?;
     if !url.username().is_empty() || url.password().is_some() {
         let message = "a URL with a user name or password is not asked";

@@ -16,6 +16,7 @@ use crate::outbound::socket::HostPort;
 use crate::outbound::tls::TlsClient;
 use crate::outbound::tls::TlsError;
 use crate::outbound::tls::TlsFiles;
+use crate::snapshot::telemetry::shown;
 
 /// RFC 5424 §6: the longest name of an application, and of a host.
 const APP_NAME: usize = 48;
@@ -40,7 +41,7 @@ pub(super) fn syslog(
 
 fn endpoint(written: &At<tree::Syslog>, surroundings: &Surroundings<'_>, problems: &mut Problems) -> Option<Endpoint> {
     let Some(address) = parse(&written.address.value) else {
-        let message = format!("`{}` is not where a syslog receiver can be", written.address.value);
+        let message = format!("`{}` is not where a syslog receiver can be", shown(&written.address.value));
         let help = "write `unix:/dev/log`, `udp://host:514`, `tcp://host:601` or `tls://host:6514`";
         problems.push(Problem::error(written.address.place.clone(), "", message).help(help));
         return None;
