@@ -41,9 +41,14 @@ pub(super) fn outgoing(
                 .ok()
         }),
     };
+    let assertion = defaults.assertion.as_ref().map(|assertion| &assertion.header);
+    if defaults.headers.is_none() {
+        let usual =
+            |written: &&At<String>| names.iter().flatten().any(|name| name == written.to_ascii_lowercase().as_str());
+        problems.extend(assertion.filter(usual).map(twice));
+    }
     if let Some(headers) = &defaults.headers {
         let four = [&headers.user, &headers.groups, &headers.email, &headers.name];
-        let assertion = defaults.assertion.as_ref().map(|assertion| &assertion.header);
         let extra = headers.extra.iter().map(|(name, _)| name);
         problems.extend(same_names(four.into_iter().flatten().chain(extra).chain(assertion)));
     }
@@ -84,11 +89,14 @@ fn same_names<'w>(written: impl Iterator<Item = &'w At<String>>) -> Vec<Problem>
     let mut problems = Vec::new();
     for name in written {
         if !seen.insert(name.to_ascii_lowercase()) {
-            let message = format!("two identity headers are called `{}`", name.value);
-            problems.push(Problem::error(name.place.clone(), "", message));
+            problems.push(twice(name));
         }
     }
     problems
+}
+
+fn twice(name: &At<String>) -> Problem {
+    Problem::error(name.place.clone(), "", format!("two identity headers are called `{}`", name.value))
 }
 
 fn group_rule(

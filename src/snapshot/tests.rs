@@ -203,6 +203,10 @@ fn every_mistake_is_said_at_its_line() {
         ("listen: {grpc: 9191}\n".to_owned(), "2: `9191` is not an address to listen at: write `host:port`, as `127.0.0.1:9191`, or `unix:/path`"),
         ("defaults: {headers: {user: Host}}\n".to_owned(), "2: `Host` means something to proxies and servers; an identity header may not be called so"),
         ("defaults: {headers: {user: X-A, email: x-a}}\n".to_owned(), "2: two identity headers are called `x-a`"),
+        (
+            "defaults: {assertion: {header: Remote-User, issuer: https://p.test, key: {file: key.txt}}}\n".to_owned(),
+            "2: two identity headers are called `Remote-User`",
+        ),
         ("defaults: {groups: {separator: x}}\n".to_owned(), "2: `x` cannot separate one text from the next"),
         ("identity: {p: {jwt: {issuer: https://s.test, audience: a, algorithms: [HS256]}}}\n".to_owned(), "2: `HS256` needs a shared `secret`; published keys would make it forgeable"),
         ("identity: {p: {jwt: {issuer: https://s.test, audience: a, secret: {file: key.txt}}}}\n".to_owned(), "2: a shared secret needs its algorithm named"),
