@@ -86,6 +86,23 @@ fn the_service_manager_is_told_how_it_goes() {
     assert!(process.wait_for_end().success(), "{}", process.log());
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_service_manager_without_a_file_is_told_too() {
+    use std::os::linux::net::SocketAddrExt;
+    let folder = folder();
+    let name = format!("postern-{}", folder.path().display());
+    let address = std::os::unix::net::SocketAddr::from_abstract_name(&name).expect("a name");
+    let manager = UnixDatagram::bind_addr(&address).expect("a socket");
+    manager.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
+    command.args(["serve", "-c", "policy.yaml"]).current_dir(folder.path()).env("NOTIFY_SOCKET", format!("@{name}"));
+    let _process = Process::start("postern", &mut command, &folder.path().join("log"));
+    let mut buffer = [0; 1024];
+    let length = manager.recv(&mut buffer).expect("something is said");
+    assert_eq!(&buffer[..length], b"READY=1\nSTATUS=serving\n");
+}
+
 #[test]
 fn what_connects_during_a_restart_waits_in_the_sockets_of_the_service_manager() {
     let folder = folder();

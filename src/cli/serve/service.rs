@@ -1,9 +1,19 @@
 //! What the service manager is told (systemd's `sd_notify`). Without one, nothing happens.
 
+use std::ffi::OsStr;
+use std::io;
+#[cfg(target_os = "linux")]
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::SocketAddr;
+use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tracing::debug;
+
+use crate::config::load::Machine;
+use crate::config::load::World;
 
 /// We accept connections.
 pub(super) fn ready(status: &str) {
@@ -32,7 +42,24 @@ pub(super) async fn watchdog() {
 }
 
 fn notify(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
+    let Some(name) = Machine.env("NOTIFY_SOCKET") else { return };
+    if let Err(error) = send(&name, state) {
         debug!(error = %error, "the service manager was not told");
+    }
+}
+
+fn send(name: &OsStr, state: &[NotifyState<'_>]) -> io::Result<()> {
+    let socket = UnixDatagram::unbound()?;
+    socket.connect_addr(&address(name)?)?;
+    let message: String = state.iter().map(|state| format!("{state}\n")).collect();
+    socket.send(message.as_bytes()).map(drop)
+}
+
+/// 2026-11: `sd_notify::notify` takes `@name` for a file, where systemd means a name that has none (abstract, Linux).
+fn address(name: &OsStr) -> io::Result<SocketAddr> {
+    match name.as_bytes().strip_prefix(b"@") {
+        #[cfg(target_os = "linux")]
+        Some(name) => SocketAddr::from_abstract_name(name),
+        _ => SocketAddr::from_pathname(name),
     }
 }
