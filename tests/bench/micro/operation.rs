@@ -17,7 +17,7 @@ pub(crate) struct Operation {
 }
 
 /// All of them, in the order of a request.
-pub(crate) const ALL: [Operation; 15] = [
+pub(crate) const ALL: [Operation; 17] = [
     // Octets of a `CheckRequest` to attributes.
     Operation { name: "decode", prepare: || Ok(few(10)?.decode()) },
     // Host block and route of a request.
@@ -37,6 +37,9 @@ pub(crate) const ALL: [Operation; 15] = [
     Operation { name: "decide/10", prepare: || few(10)?.decide() },
     Operation { name: "decide/1000", prepare: || few(1000)?.decide() },
     Operation { name: "deny", prepare: || few(10)?.strangers()?.deny() },
+    // One request taken from the budgets of its address, of a thousand: of a limit with so many rates.
+    Operation { name: "take/1", prepare: || scene::take(1) },
+    Operation { name: "take/2", prepare: || scene::take(2) },
     // The verdict to the octets of a `CheckResponse`.
     Operation { name: "encode", prepare: || few(10)?.encode() },
     // All of it: octets to octets.

@@ -26,8 +26,14 @@ use postern::engine::Engine;
 use postern::engine::walk::Given;
 use postern::engine::walk::Walk;
 use postern::engine::walk::walk;
+use postern::limit::Local;
+use postern::limit::MIN_MEMORY;
 use postern::limit::Purse;
 use postern::model::decision::DecisionId;
+use postern::model::limit::Rate;
+use postern::model::limit::Take;
+use postern::model::limit::Who;
+use postern::model::limit::Window;
 use postern::model::network::NetworkSet;
 use postern::model::request::Request;
 use postern::model::response::Response;
@@ -211,6 +217,30 @@ pub(crate) fn address(networks: usize) -> Result<Work> {
     ensure!(addresses.0.iter().step_by(2).all(|address| set.contains(*address)), "a network is lost");
     Ok(Box::new(move || {
         black_box(set.contains(*black_box(addresses.next())));
+    }))
+}
+
+/// Take from the budgets of a thousand addresses in turn, which never run out.
+pub(crate) fn take(windows: usize) -> Result<Work> {
+    let rates = [Window::Minute, Window::Day].map(|window| Rate::new(1_000_000, window, None));
+    let rates = rates.into_iter().take(windows).collect::<Result<Vec<_>, _>>()?;
+    let store = Local::new(MIN_MEMORY * 16);
+    let now = store.tick(clock::instant());
+    let takes = |address: u128| -> Vec<Take<'static>> {
+        let of = |rate: &Rate| Take {
+            definition: 7,
+            who: Who::Address(address),
+            rate: *rate,
+            cost: 1,
+            limit: 0,
+            shadow: false,
+        };
+        rates.iter().map(of).collect()
+    };
+    let mut all = Ring::new((0..1000).map(takes).collect());
+    ensure!(store.take(all.next(), now, true).admitted, "a budget is empty");
+    Ok(Box::new(move || {
+        black_box(store.take(black_box(all.next()), now, true));
     }))
 }
 
