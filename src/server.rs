@@ -159,7 +159,7 @@ impl Server {
             let dealer = crew.dealer(protocol);
             let (callers, peers) = (Arc::clone(&engine), bound.peers());
             let admit = move |caller, peer: Option<Peer>| {
-                callers.callers().admit(caller) && peer.zip(peers.as_ref()).is_none_or(|(peer, rule)| rule.admits(peer))
+                callers.callers().admit(caller) && peers.as_ref().is_none_or(|rule| rule.admits(peer))
             };
             let deal = move |arrival| dealer.deal(arrival);
             loops.spawn(accept(accept::Socket::watch(bound)?, slots, metrics, admit, deal, stop.clone()));
@@ -176,10 +176,10 @@ impl Server {
             let (ourselves, peers) = (Peer::ourselves()?, bound.peers());
             let is_operator = move |peer: Peer| {
                 matches!(peer.user, user if user == ROOT || user == ourselves.user)
-                    || peers.as_ref().is_some_and(|rule| rule.admits(peer))
+                    || peers.as_ref().is_some_and(|rule| rule.admits(Some(peer)))
             };
             let (named, all) = (is_operator.clone(), bound.peers().is_none());
-            let admit = move |_, peer: Option<Peer>| all || peer.is_none_or(&named);
+            let admit = move |_, peer: Option<Peer>| all || peer.is_some_and(&named);
             let limits = limits.clone();
             let serve = move |arrival| connection::serve_admin(&admin, arrival, &is_operator, &limits);
             pages.spawn(accept(accept::Socket::watch(bound)?, slots, metrics, admit, serve, CancellationToken::new()));

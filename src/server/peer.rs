@@ -43,8 +43,9 @@ impl PeerRule {
         })
     }
 
-    pub(super) fn admits(&self, peer: Peer) -> bool {
-        self.users.contains(&peer.user) || self.groups.contains(&peer.group)
+    /// Is it one of these? Of whom nothing is known, no.
+    pub(super) fn admits(&self, peer: Option<Peer>) -> bool {
+        peer.is_some_and(|peer| self.users.contains(&peer.user) || self.groups.contains(&peer.group))
     }
 }
 
@@ -99,7 +100,8 @@ mod tests {
     fn a_user_or_a_group_is_enough() {
         let rule = PeerRule { users: vec![101], groups: vec![33, 34] };
         for (user, group, want) in [(101, 5, true), (7, 34, true), (33, 101, false), (0, 0, false)] {
-            assert_eq!(rule.admits(Peer { user, group }), want, "{user} {group}");
+            assert_eq!(rule.admits(Some(Peer { user, group })), want, "{user} {group}");
         }
+        assert!(!rule.admits(None), "who is not known is not among them");
     }
 }
