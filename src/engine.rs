@@ -23,10 +23,13 @@ use crate::engine::walk::Given;
 use crate::engine::walk::Walk;
 use crate::engine::walk::Walked;
 use crate::limit::Purse;
+use crate::limit::shared::Heard;
+use crate::limit::shared::Order;
 use crate::model::decision::Decision;
 use crate::model::decision::DecisionId;
 use crate::model::decision::Effect;
 use crate::model::header::Headers;
+use crate::model::limit::Asked;
 use crate::model::reason::Reason;
 use crate::model::record::Client;
 use crate::model::record::Counts;
@@ -138,7 +141,11 @@ impl Engine {
             }
             Walk::Needs(need) => {
                 let open = Open { engine: self, snapshot, request, given, purse, started, trace, ignored_forwarding };
-                Checked::Waits(open.wait(need, deadline.map_or(WAIT_WITHOUT_DEADLINE, |deadline| deadline / 2)))
+                Checked::Waits(open.wait(Wanted::Answer(need), patience(deadline)))
+            }
+            Walk::Takes(order) => {
+                let open = Open { engine: self, snapshot, request, given, purse, started, trace, ignored_forwarding };
+                Checked::Waits(open.wait(Wanted::Budgets(order), patience(deadline)))
             }
         }
     }
@@ -234,6 +241,17 @@ impl<F: Future<Output = Response>> Checked<F> {
     }
 }
 
+/// What a walk waits for.
+enum Wanted {
+    Answer(Need),
+    Budgets(Order),
+}
+
+/// How long a check waits for others, all waits together.
+fn patience(deadline: Option<Duration>) -> Duration {
+    deadline.map_or(WAIT_WITHOUT_DEADLINE, |deadline| deadline / 2)
+}
+
 /// A check under way.
 struct Open<'e, 'w> {
     engine: &'e Engine,
@@ -249,20 +267,33 @@ struct Open<'e, 'w> {
 
 impl Open<'_, '_> {
     /// Walk again with every answer, until the walk comes to its end.
-    async fn wait(mut self, mut need: Need, patience: Duration) -> Response {
+    async fn wait(mut self, mut wanted: Wanted, patience: Duration) -> Response {
         // All waits together end then.
         let until = clock::after(patience);
         loop {
-            let source = need.source.clone();
-            let answer = tokio::time::timeout_at(until, need.answer(self.given.now)).await.unwrap_or(Answer::Late);
-            if !self.given.answers.keep(source, answer) {
-                return self.fault("an identity source asks for ever");
+            let first = match wanted {
+                Wanted::Answer(need) => {
+                    let source = need.source.clone();
+                    let answer = tokio::time::timeout_at(until, need.answer(self.given.now)).await;
+                    self.given.answers.keep(source, answer.unwrap_or(Answer::Late))
+                }
+                Wanted::Budgets(order) => {
+                    let asked = clock::instant();
+                    let placed = tokio::time::timeout_at(until, order.place()).await;
+                    let (heard, how) = placed.unwrap_or((Heard::Away, Asked::Late));
+                    self.engine.telemetry.metrics().asked_limits(how, asked.elapsed());
+                    self.purse.hear(order.stop, heard)
+                }
+            };
+            if !first {
+                return self.fault("a station asks for ever");
             }
-            match walk::walk(&self.snapshot, &self.request, &self.given, &mut self.purse, &mut Silent) {
+            wanted = match walk::walk(&self.snapshot, &self.request, &self.given, &mut self.purse, &mut Silent) {
                 Walk::Done(walked) => return self.close(*walked),
-                Walk::Needs(another) => need = another,
+                Walk::Needs(need) => Wanted::Answer(need),
+                Walk::Takes(order) => Wanted::Budgets(order),
                 Walk::Unknown => return self.fault(NOT_REMEMBERED),
-            }
+            };
         }
     }
 

@@ -1,8 +1,10 @@
-//! Where we call others: the one HTTP client, and sockets for what speaks no HTTP ([`socket`], [`tls`]).
+//! Where we call others: the one HTTP client, and sockets for what speaks no HTTP ([`socket`], [`dial`],
+//! [`tls`]).
 //!
 //! Everything we fetch comes through here, so every answer has a deadline and a size cap, no
 //! redirect is followed, no proxy is taken from the environment, and no private address is dialled by surprise.
 
+pub mod dial;
 mod reach;
 pub mod socket;
 pub mod tls;

@@ -231,8 +231,8 @@ impl<'p> Routed<'p> {
     }
 
     /// A denial by the limit that stands there.
-    pub fn limited(&self, place: Place) -> Denied<'p> {
-        self.denied(Reason::RateLimited, place)
+    pub fn limited(&self, reason: Reason, place: Place) -> Denied<'p> {
+        self.denied(reason, place)
     }
 
     /// The routes of every reading of the path, that of the canonical one first.

@@ -19,6 +19,7 @@ mod revocation;
 mod role;
 mod telemetry;
 pub mod tls;
+mod tls_client;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -49,12 +50,15 @@ use crate::config::report::Report;
 use crate::config::tree;
 use crate::export::settings::OtlpSettings;
 use crate::limit::Local;
+use crate::limit::Shared;
+use crate::limit::Stores;
 use crate::model::admin::AdminRules;
 use crate::model::caller::Callers;
 use crate::model::header::HeaderText;
 use crate::model::introspection_status::IntrospectionStatus;
 use crate::model::key_status::KeyStatus;
 use crate::model::key_use::KeyUse;
+use crate::model::limit::SharedStatus;
 use crate::model::listen::Listen;
 use crate::model::problem::Problem;
 use crate::model::problem::Problems;
@@ -127,7 +131,7 @@ pub struct Snapshot {
 #[derive(Debug)]
 pub struct Limiter {
     pub rules: Limits,
-    pub store: Arc<Local>,
+    pub stores: Stores,
 }
 
 impl Snapshot {
@@ -164,14 +168,31 @@ impl Snapshot {
     }
 
     /// Go on with the budgets of an earlier policy: those of limits that are the same in both. `false` where that cannot
-    /// be, because they have another memory now.
+    /// be, because they have another memory now. A store that all instances share has its own, and keeps its connection.
     pub fn take_budgets_of(&mut self, earlier: &Snapshot) -> bool {
         let (Some(limits), Some(held)) = (&mut self.limits, &earlier.limits) else { return true };
-        let same = limits.store.memory() == held.store.memory();
+        let same = limits.stores.local.memory() == held.stores.local.memory();
         if same {
-            limits.store = Arc::clone(&held.store);
+            limits.stores.local = Arc::clone(&held.stores.local);
+        }
+        if let (Some(new), Some(old)) = (&mut limits.stores.shared, &held.stores.shared)
+            && new.settings() == old.settings()
+        {
+            *new = Arc::clone(old);
         }
         same
+    }
+
+    /// Connect to the store that all instances take budgets from, where there is one.
+    pub fn share_budgets(&self) {
+        if let Some(shared) = self.limits.as_ref().and_then(|limits| limits.stores.shared.as_ref()) {
+            shared.start();
+        }
+    }
+
+    /// How that store stands.
+    pub fn shared_limits_status(&self) -> Option<SharedStatus> {
+        self.limits.as_ref()?.stores.shared.as_ref().map(|shared| shared.status())
     }
 
     /// The state folder; without it we serve all the same.
@@ -283,16 +304,21 @@ impl Snapshot {
         Challenge { bearer: !basic || places().any(|place| *place != TokenPlace::Basic), basic }
     }
 
-    /// What keeps this from answering everybody: issuers whose keys are not to be had.
+    /// What keeps this from answering everybody: issuers whose keys are not to be had, and a store of limits that nobody
+    /// has tried to reach yet.
     pub fn obstacles(&self, now: Timestamp) -> Vec<String> {
         let without = self.keys.iter().filter(|keys| keys.current(now).is_none());
-        without
-            .map(|keys| {
-                let status = keys.status();
-                let cause = status.last_error.map(|error| format!(": {error}")).unwrap_or_default();
-                format!("identity source `{}` has no keys of {}{cause}", status.source, status.issuer)
-            })
-            .collect()
+        let keys = without.map(|keys| {
+            let status = keys.status();
+            let cause = status.last_error.map(|error| format!(": {error}")).unwrap_or_default();
+            format!("identity source `{}` has no keys of {}{cause}", status.source, status.issuer)
+        });
+        // Its limits say what is done while it is away, so only the first attempt is waited for.
+        let shared = self.limits.as_ref().and_then(|limits| limits.stores.shared.as_ref());
+        let untried = shared.filter(|shared| shared.is_untried());
+        let limits =
+            untried.map(|shared| format!("not yet connected to the store of limits at {}", shared.settings().servers));
+        keys.chain(limits).collect()
     }
 }
 
@@ -320,7 +346,7 @@ pub fn judge(refused: Refused, world: &dyn World) -> Report {
 /// What a snapshot is made of. With errors beside it, it is good for nothing.
 struct Parts {
     names: Names,
-    limits: Option<(Limits, u64)>,
+    limits: Option<limit::Built>,
     blocks: Vec<(HostPattern, HostBlock)>,
     headers: OutgoingHeaders,
     assertions: Option<Assertions>,
@@ -343,10 +369,11 @@ fn parts(config: &tree::Config, surroundings: &Surroundings<'_>, problems: &mut 
     let roles = role::Roles::build(&config.roles, &identities, problems);
     let mut names = Names { networks, identities, roles, lists: Vec::new(), limits: limit::Book::default() };
     names.limits.keys_come_from(names.identities.of_api_keys());
+    names.limits.kept_in(&config.limits);
     let blocks = host::blocks(config, &mut names, problems);
     let known = (&names.networks, &names.roles);
     names.limits.callers(&config.roles, names.identities.key_limits(), known, problems);
-    let limits = std::mem::take(&mut names.limits).finish(&config.limits, problems);
+    let limits = std::mem::take(&mut names.limits).finish(&config.limits, surroundings, problems);
     let (mut headers, header_problems) = header::outgoing(&config.defaults, &blocks, &names.roles);
     problems.0.extend(header_problems);
     let assertions = assertion::assertions(config.defaults.assertion.as_ref(), surroundings, problems);
@@ -416,7 +443,10 @@ impl Parts {
             keys: names.identities.keys(),
             revocations,
             assertions,
-            limits: limits.map(|(rules, memory)| Limiter { rules, store: Arc::new(Local::new(memory)) }),
+            limits: limits.map(|limit::Built { rules, memory, shared }| {
+                let shared = shared.map(|settings| Arc::new(Shared::new(settings)));
+                Limiter { rules, stores: Stores { local: Arc::new(Local::new(memory)), shared } }
+            }),
             state_dir,
             audit,
             otlp,

@@ -147,6 +147,7 @@ fn explain(
                 *notes = taken;
                 return Ok(Outcome::Walked(walked));
             }
+            Walk::Takes(_) => anyhow::bail!("who only looks was told to ask the store of limits"),
             Walk::Unknown => anyhow::bail!("a request that is there was taken for one that is remembered"),
             Walk::Needs(need) => {
                 let (source, answer) = (need.source.clone(), find_out(need, given.now)?);

@@ -10,6 +10,7 @@ use crate::model::status::AuditStatus;
 use crate::model::status::IssuerStatus;
 use crate::model::status::PolicyStatus;
 use crate::model::status::ProviderStatus;
+use crate::model::status::SharedLimitsStatus;
 use crate::model::status::SinkStatus;
 use crate::model::status::Status as Page;
 
@@ -57,6 +58,9 @@ fn as_text(page: &Page) -> String {
     }
     for asked in &page.providers {
         lines.put("provider", &provider(asked));
+    }
+    if let Some(store) = &page.shared_limits {
+        lines.put("limits", &shared_limits(store));
     }
     lines.put("audit", &page.audit.as_ref().map_or("off".to_owned(), audit));
     for to in page.audit.iter().flat_map(|audit| &audit.sinks) {
@@ -109,6 +113,15 @@ fn provider(asked: &ProviderStatus) -> String {
         asked.failed_calls,
         asked.calls_under_way
     )
+}
+
+fn shared_limits(store: &SharedLimitsStatus) -> String {
+    let SharedLimitsStatus { address, up, last_error, connections: _, spared } = store;
+    match (up, last_error) {
+        (true, _) => format!("shared at {address}, {} refused without asking it", count(*spared, "request")),
+        (false, None) => format!("NOT SHARED, nobody has asked {address} yet"),
+        (false, Some(error)) => format!("NOT SHARED, {address}: {error}"),
+    }
 }
 
 fn audit(audit: &AuditStatus) -> String {
@@ -180,6 +193,7 @@ mod tests {
             "keys": [{"source": "people", "issuer": "https://sso.test", "keys": 0, "failures": 2, "last_error": "refused"},
                 {"source": "more", "issuer": "https://b.test", "keys": 1, "age_seconds": 42.0, "remembered_tokens": 7}],
             "providers": [{"source": "opaque", "calls": 1, "left_alone": true}],
+            "shared_limits": {"address": "tcp://r.test:6379", "up": false, "last_error": "no connection: refused"},
             "audit": {"queued": 1, "written": 2, "dropped": 3, "errors": 4, "failing": true,
                 "sinks": [{"name": "syslog", "queued": 5, "sent": 6, "dropped": 7, "errors": 8, "failing": true}]},
             "insecure": ["insecure_any_caller"],
@@ -201,6 +215,7 @@ waiting     0 checks
 keys        people: 0 keys of https://sso.test, 2 failed fetches: refused
 keys        more: 1 key of https://b.test, fetched 42s ago, 7 tokens remembered
 provider    opaque: 1 call, 0 of them failed, 0 under way, left alone for a while
+limits      NOT SHARED, tcp://r.test:6379: no connection: refused
 audit       NOT WRITABLE, 2 written, 1 queued, 3 dropped, 4 errors
             syslog: NOT TAKEN, 6 sent, 5 queued, 7 dropped, 8 errors
 log level   info

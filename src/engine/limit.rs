@@ -6,7 +6,9 @@ use http::HeaderName;
 use http::header::RETRY_AFTER;
 
 use crate::limit::Purse;
+use crate::limit::purse::Counted;
 use crate::limit::purse::Stop;
+use crate::limit::shared::Order;
 use crate::model::header::HeaderText;
 use crate::model::limit::Rate;
 use crate::model::limit::Standing;
@@ -14,6 +16,7 @@ use crate::model::limit::Take;
 use crate::model::limit::Weighed;
 use crate::model::limit::Weight;
 use crate::model::problem::Place;
+use crate::model::reason::Reason;
 use crate::policy::limit::Due;
 use crate::policy::limit::Limit;
 use crate::policy::trace::Station;
@@ -36,15 +39,24 @@ struct Stands {
     standing: Standing,
 }
 
+/// Why a walk does not go on.
+#[derive(Debug)]
+pub(super) enum Held {
+    /// A limit refuses, which stands there.
+    Refused { reason: Reason, place: Place },
+    /// A store must be asked over the network.
+    Asks(Order),
+}
+
 impl Budgets {
-    /// Take what is due; `Err` with the place of the limit that refuses.
+    /// Take what is due.
     pub(super) fn take(
         &mut self,
         limiter: &Limiter,
         (stop, dues): (Stop, &[Due<'_>]),
         purse: &mut Purse,
         trace: &mut impl Trace,
-    ) -> Result<(), Place> {
+    ) -> Result<(), Held> {
         if dues.is_empty() {
             return Ok(());
         }
@@ -52,50 +64,53 @@ impl Budgets {
         let takes: Vec<Take<'_>> = rates()
             .filter_map(|(of, rate)| {
                 let Due { limit, who, cost } = *dues.get(of)?;
-                let Limit { definition, shadow, .. } = **limit;
-                Some(Take { definition, who, rate: *rate, cost, limit: of, shadow })
+                let Limit { definition, shadow, shared, .. } = **limit;
+                Some(Take { definition, who, rate: *rate, cost, limit: of, shadow, shared })
             })
             .collect();
-        let taken = purse.take(stop, &takes, &limiter.store);
-        let stands: Vec<(usize, &Rate, Standing)> =
-            rates().zip(&taken.standings).map(|((of, rate), standing)| (of, rate, *standing)).collect();
+        let drawn = purse.take(stop, &takes, &limiter.stores).map_err(Held::Asks)?;
+        let counts: Vec<(usize, &Rate, Counted)> =
+            rates().zip(&drawn.counts).map(|((of, rate), counted)| (of, rate, *counted)).collect();
         let mut refusing = None;
         for (number, due) in dues.iter().enumerate() {
             let limit = due.limit;
-            let of_limit = || stands.iter().filter(move |(of, ..)| *of == number);
-            let refuses = of_limit().any(|(_, _, standing)| standing.wait.is_some());
-            let weight = match (refuses, limit.shadow) {
-                (false, _) => Weight::Allowed,
-                (true, true) => Weight::Shadow,
-                (true, false) => Weight::Limited,
-            };
+            let of_limit = || counts.iter().filter(move |(of, ..)| *of == number);
+            let weight = weight(limit, of_limit().map(|(_, _, counted)| counted));
             // Of a request that another limit refuses, this one has counted nothing.
-            if weight == Weight::Limited || taken.admitted {
+            if let Some(weight) = weight.filter(|weight| weight.refuses() || drawn.admitted) {
                 self.weigh(limit, weight);
             }
             trace.note(Station::Limit, Some(&limit.place), || describe(due, weight, of_limit()));
-            if weight == Weight::Limited && refusing.is_none() {
-                refusing = Some(limit.place.clone());
+            if let Some(weight) = weight.filter(|weight| weight.refuses()) {
+                let reason = match weight {
+                    Weight::Unavailable => Reason::LimitsUnavailable,
+                    Weight::Allowed | Weight::Limited | Weight::Shadow | Weight::Uncounted => Reason::RateLimited,
+                };
+                refusing.get_or_insert((reason, limit.place.clone()));
             }
             if !limit.shadow {
-                self.standings.extend(of_limit().map(|(_, rate, standing)| Stands {
-                    limit: Arc::clone(limit),
-                    rate: **rate,
-                    standing: *standing,
+                self.standings.extend(of_limit().filter_map(|(_, rate, counted)| match counted {
+                    Counted::Stands(standing) => {
+                        Some(Stands { limit: Arc::clone(limit), rate: **rate, standing: *standing })
+                    }
+                    Counted::Unasked | Counted::Uncounted | Counted::Unavailable => None,
                 }));
             }
         }
         match refusing {
             // INVARIANT: whatever is not admitted is refused, and by whom is only said where it is known.
-            None if taken.admitted => Ok(()),
-            None => Err(dues.first().map_or_else(|| Place::whole(""), |due| due.limit.place.clone())),
-            Some(place) => Err(place),
+            None if drawn.admitted => Ok(()),
+            None => {
+                let place = dues.first().map_or_else(|| Place::whole(""), |due| due.limit.place.clone());
+                Err(Held::Refused { reason: Reason::RateLimited, place })
+            }
+            Some((reason, place)) => Err(Held::Refused { reason, place }),
         }
     }
 
     /// The limit that refused the request.
     pub(super) fn refused_by(&self) -> Option<&Arc<str>> {
-        self.weighed.iter().find(|weighed| weighed.outcome == Weight::Limited).map(|weighed| &weighed.limit)
+        self.weighed.iter().find(|weighed| weighed.outcome.refuses()).map(|weighed| &weighed.limit)
     }
 
     /// The headers that tell a client how it stands: draft-ietf-httpapi-ratelimit-headers, and those of before. When
@@ -140,23 +155,48 @@ impl Stands {
     }
 }
 
+/// What a limit made of a request, if it was asked at all.
+fn weight<'c>(limit: &Limit, counts: impl Iterator<Item = &'c Counted>) -> Option<Weight> {
+    let mut weight = None;
+    for counted in counts {
+        let next = match counted {
+            Counted::Unasked => continue,
+            Counted::Stands(Standing { wait: None, .. }) => Weight::Allowed,
+            Counted::Stands(_) if limit.shadow => Weight::Shadow,
+            Counted::Stands(_) => Weight::Limited,
+            Counted::Uncounted => Weight::Uncounted,
+            Counted::Unavailable => Weight::Unavailable,
+        };
+        // One of its rates has room, another has not: then it refuses.
+        if weight.is_none_or(|weight| weight == Weight::Allowed) {
+            weight = Some(next);
+        }
+    }
+    weight
+}
+
 /// One limit in words.
 fn describe<'s>(
     due: &Due<'_>,
-    weight: Weight,
-    standings: impl Iterator<Item = &'s (usize, &'s Rate, Standing)>,
+    weight: Option<Weight>,
+    counts: impl Iterator<Item = &'s (usize, &'s Rate, Counted)>,
 ) -> String {
     let Due { limit, cost, .. } = due;
-    let left: Vec<String> = standings
-        .map(|(_, rate, standing)| match standing.wait {
-            Some(wait) => format!("{rate}: {} left, {cost} in {} s", standing.remaining, seconds(wait).max(1)),
-            None => format!("{rate}: takes {cost}, {} left", standing.remaining),
+    let left: Vec<String> = counts
+        .map(|(_, rate, counted)| match counted {
+            Counted::Stands(Standing { remaining, wait: Some(wait), .. }) => {
+                format!("{rate}: {remaining} left, {cost} in {} s", seconds(*wait).max(1))
+            }
+            Counted::Stands(Standing { remaining, .. }) => format!("{rate}: takes {cost}, {remaining} left"),
+            Counted::Unasked => format!("{rate}: not asked"),
+            Counted::Uncounted | Counted::Unavailable => format!("{rate}: its store cannot be asked"),
         })
         .collect();
     let outcome = match weight {
-        Weight::Allowed => "",
-        Weight::Limited => ": refused",
-        Weight::Shadow => ": would be refused",
+        None | Some(Weight::Allowed) => "",
+        Some(Weight::Limited | Weight::Unavailable) => ": refused",
+        Some(Weight::Shadow) => ": would be refused",
+        Some(Weight::Uncounted) => ": passes uncounted",
     };
     format!("`{}` per {}, {}{outcome}", limit.name, limit.per, left.join(", "))
 }

@@ -76,7 +76,8 @@ fn judge(
     authority: &str,
     trace: &mut impl Trace,
 ) -> Result<Box<Walked>, String> {
-    if recorded.reason.as_deref() == Some(Reason::RateLimited.code()) {
+    let by_limits = [Reason::RateLimited, Reason::LimitsUnavailable].map(Reason::code);
+    if recorded.reason.as_deref().is_some_and(|reason| by_limits.contains(&reason)) {
         return Err("what limits had counted when they refused it".to_owned());
     }
     looks_at(snapshot, kept)?;
@@ -112,7 +113,7 @@ fn judge(
     let mut purse = Purse::looking(clock::instant());
     match walk::walk(snapshot, &request, &given, &mut purse, trace) {
         Walk::Done(walked) => Ok(walked),
-        Walk::Needs(_) | Walk::Unknown => {
+        Walk::Needs(_) | Walk::Takes(_) | Walk::Unknown => {
             Err("what the identity sources of the route make of the credentials".to_owned())
         }
     }

@@ -15,8 +15,10 @@ use crate::authn::Note;
 use crate::authn::Presented;
 use crate::authn::authenticate;
 use crate::engine::limit::Budgets;
+use crate::engine::limit::Held;
 use crate::limit::Purse;
 use crate::limit::purse::Stop as At;
+use crate::limit::shared::Order;
 use crate::model::client_ip::ClientAddress;
 use crate::model::decision::Decision;
 use crate::model::decision::DecisionId;
@@ -47,6 +49,8 @@ pub enum Walk {
     Done(Box<Walked>),
     /// Walk again with the answer to this.
     Needs(Need),
+    /// Walk again when the purse has heard what the store of limits says to this.
+    Takes(Order),
     /// Only of a request that is remembered: nobody knows what these sources would have made of its credentials.
     Unknown,
 }
@@ -159,8 +163,12 @@ pub fn walk(
     };
     if let Some(limiter) = &snapshot.limits {
         let dues = limiter.rules.first(&routed, &facts);
-        if let Err(place) = visit.budgets.take(limiter, (At::Gate, &dues), purse, trace) {
-            return visit.deny(routed.limited(place), Principal::Anonymous, trace);
+        match visit.budgets.take(limiter, (At::Gate, &dues), purse, trace) {
+            Ok(()) => {}
+            Err(Held::Refused { reason, place }) => {
+                return visit.deny(routed.limited(reason, place), Principal::Anonymous, trace);
+            }
+            Err(Held::Asks(order)) => return Walk::Takes(order),
         }
     }
     let principal = match visit.identify(&routed, trace) {
@@ -326,8 +334,12 @@ impl Visit<'_> {
         if let Some(limiter) = &self.snapshot.limits {
             let mentioned = &self.snapshot.policy.headers.group_rule.mentioned;
             let dues = limiter.rules.then(routed, &principal, facts, |group| mentioned.contains(group));
-            if let Err(place) = self.budgets.take(limiter, (At::Caller, &dues), purse, trace) {
-                return self.deny(routed.limited(place), principal, trace);
+            match self.budgets.take(limiter, (At::Caller, &dues), purse, trace) {
+                Ok(()) => {}
+                Err(Held::Refused { reason, place }) => {
+                    return self.deny(routed.limited(reason, place), principal, trace);
+                }
+                Err(Held::Asks(order)) => return Walk::Takes(order),
             }
         }
         for (number, name) in headers.names().iter().enumerate() {
@@ -401,9 +413,16 @@ impl Visit<'_> {
             challenge: self.challenge,
         };
         let mut denial = refused.denial();
-        if denied.reason == Reason::RateLimited {
-            denial.headers.extend(self.budgets.headers());
-            self.detail = self.budgets.refused_by().map(|limit| format!("past the limit `{limit}`"));
+        match denied.reason {
+            Reason::RateLimited => {
+                denial.headers.extend(self.budgets.headers());
+                self.detail = self.budgets.refused_by().map(|limit| format!("past the limit `{limit}`"));
+            }
+            Reason::LimitsUnavailable => {
+                let limit = self.budgets.refused_by();
+                self.detail = limit.map(|limit| format!("the store of the limit `{limit}` cannot be asked"));
+            }
+            _ => {}
         }
         trace.note(Station::Respond, denied.place.as_ref(), || format!("{} {}", denial.status, denial.reason));
         for (name, value) in denial.headers.iter().filter(|(name, _)| *name == LOCATION || *name == WWW_AUTHENTICATE) {

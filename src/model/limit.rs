@@ -112,6 +112,12 @@ impl Rate {
     pub fn capacity(&self) -> u64 {
         self.interval.saturating_mul(self.burst)
     }
+
+    /// Microseconds until one is refilled, rounded up: what a store counts in whose numbers are shorter than ours. Never
+    /// more is admitted than by [`Rate::interval`].
+    pub fn interval_micros(&self) -> u64 {
+        self.interval.div_ceil(1000)
+    }
 }
 
 impl fmt::Display for Rate {
@@ -155,6 +161,20 @@ pub struct Take<'r> {
     pub limit: usize,
     /// The limit refuses nothing.
     pub shadow: bool,
+    /// It is kept where all instances take from it, and this is done when that store cannot be asked; `None`: it is
+    /// kept in this process alone.
+    pub shared: Option<WhenDown>,
+}
+
+/// What becomes of a limit while the store that it is kept in cannot be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WhenDown {
+    /// Each instance counts by itself.
+    Local,
+    /// Nobody is counted.
+    Allow,
+    /// Nobody passes.
+    Refuse,
 }
 
 /// How one bucket stands after a request, in nanoseconds where it is about time.
@@ -185,11 +205,16 @@ pub enum Weight {
     Limited,
     /// It would have refused the request, and only counts.
     Shadow,
+    /// Its store could not be asked, and the request passed without being counted.
+    Uncounted,
+    /// Its store could not be asked, and the request was refused for it.
+    Unavailable,
 }
 
 impl Weight {
     /// Every one.
-    pub const ALL: [Weight; 3] = [Weight::Allowed, Weight::Limited, Weight::Shadow];
+    pub const ALL: [Weight; 5] =
+        [Weight::Allowed, Weight::Limited, Weight::Shadow, Weight::Uncounted, Weight::Unavailable];
 
     /// The label of the metrics.
     pub fn name(self) -> &'static str {
@@ -197,7 +222,14 @@ impl Weight {
             Weight::Allowed => "allowed",
             Weight::Limited => "limited",
             Weight::Shadow => "shadow",
+            Weight::Uncounted => "uncounted",
+            Weight::Unavailable => "unavailable",
         }
+    }
+
+    /// Did it keep the request from passing?
+    pub fn refuses(self) -> bool {
+        matches!(self, Weight::Limited | Weight::Unavailable)
     }
 }
 
@@ -212,6 +244,46 @@ pub struct StoreStatus {
     pub forgotten: u64,
     /// Requests refused because every place for their budget is held by one who is past a limit.
     pub turned_away: u64,
+}
+
+/// How the store stands that all instances take from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SharedStatus {
+    /// Where it is, without anything secret.
+    pub address: String,
+    /// It answers.
+    pub up: bool,
+    /// Why it did not, the last time it was lost or could not be had.
+    pub last_error: Option<String>,
+    /// Connections that were made to it.
+    pub connections: u64,
+    /// Requests refused without asking it, because it had said a moment ago that they would be.
+    pub spared: u64,
+}
+
+/// How a question to that store ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Asked {
+    /// It answered.
+    Answered,
+    /// It did not within the time it has.
+    Late,
+    /// It could not, or the connection was lost.
+    Failed,
+}
+
+impl Asked {
+    /// Every one.
+    pub const ALL: [Asked; 3] = [Asked::Answered, Asked::Late, Asked::Failed];
+
+    /// The label of the metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Asked::Answered => "answered",
+            Asked::Late => "late",
+            Asked::Failed => "failed",
+        }
+    }
 }
 
 #[cfg(test)]

@@ -136,6 +136,8 @@ reasons! {
     KeysUnavailable = "keys_unavailable", 503;
     /// A service that must be asked about the credential does not answer.
     UpstreamUnavailable = "upstream_unavailable", 503;
+    /// A limit cannot be asked whether it has room, and lets nobody pass then.
+    LimitsUnavailable = "limits_unavailable", 503;
     /// More requests than we may take at once.
     Overloaded = "overloaded", 503;
     /// The caller's deadline passed.

@@ -10,7 +10,6 @@ use crate::model::decision::Decision;
 use crate::model::decision::DecisionId;
 use crate::model::dialect::Dialect;
 use crate::model::limit::Weighed;
-use crate::model::limit::Weight;
 use crate::model::replay::Replayable;
 use crate::model::trace::TraceContext;
 
@@ -55,7 +54,7 @@ pub struct Record<'r> {
 impl Record<'_> {
     /// The limit that refused the request.
     pub fn refused_by(&self) -> Option<&str> {
-        self.limits.iter().find(|weighed| weighed.outcome == Weight::Limited).map(|weighed| &*weighed.limit)
+        self.limits.iter().find(|weighed| weighed.outcome.refuses()).map(|weighed| &*weighed.limit)
     }
 
     /// The client's address, when it is known.

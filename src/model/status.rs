@@ -24,6 +24,9 @@ pub struct Status {
     pub keys: Vec<IssuerStatus>,
     /// The providers that are asked about tokens.
     pub providers: Vec<ProviderStatus>,
+    /// `None`: no store of limits is shared with other instances.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shared_limits: Option<SharedLimitsStatus>,
     /// `None`: there is no audit log.
     pub audit: Option<AuditStatus>,
     /// The `insecure_` switches that are on.
@@ -97,6 +100,20 @@ pub struct ProviderStatus {
     pub calls_under_way: usize,
     /// It failed several times in a row and is left alone for a while.
     pub left_alone: bool,
+}
+
+/// The store that all instances take limits from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SharedLimitsStatus {
+    pub address: String,
+    /// It answers.
+    pub up: bool,
+    /// Why it did not, the last time.
+    pub last_error: Option<String>,
+    pub connections: u64,
+    /// Requests refused without asking it.
+    pub spared: u64,
 }
 
 /// The audit log.

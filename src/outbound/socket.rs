@@ -4,6 +4,7 @@
 //! Whoever writes the configuration names the receiver itself, and it is nearly always in one's own network: so any
 //! address may be dialled.
 
+use std::fmt;
 use std::io;
 use std::io::Read;
 use std::io::Write;
@@ -46,6 +47,26 @@ pub enum Endpoint {
 pub struct HostPort {
     pub host: String,
     pub port: u16,
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Endpoint::Unix(path) => write!(f, "unix:{}", path.display()),
+            Endpoint::Udp(to) => write!(f, "udp://{to}"),
+            Endpoint::Tcp(to) => write!(f, "tcp://{to}"),
+            Endpoint::Tls(to, _) => write!(f, "tls://{to}"),
+        }
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
 }
 
 /// A connection to it.

@@ -21,6 +21,8 @@ pub struct TlsFiles {
     pub authorities: Vec<u8>,
     /// The name or address that the server's certificate must have.
     pub server_name: String,
+    /// That name was written, and is not that of the host: whichever host is asked must have it.
+    pub any_host: bool,
     /// Our certificates and their key, where the server wants to know who we are.
     pub own: Option<(Vec<u8>, Secret<Vec<u8>>)>,
 }
@@ -71,6 +73,19 @@ impl TlsClient {
             }
         };
         Ok(TlsClient { files, name, settings: Arc::new(settings) })
+    }
+
+    /// The same for another host, unless the certificate's name was settled for all hosts.
+    pub fn for_host(&self, host: &str) -> Result<TlsClient, TlsError> {
+        if self.files.any_host {
+            return Ok(self.clone());
+        }
+        TlsClient::build(TlsFiles { server_name: host.to_owned(), ..self.files.clone() })
+    }
+
+    /// What a connection is made with.
+    pub(super) fn parts(&self) -> (Arc<ClientConfig>, ServerName<'static>) {
+        (Arc::clone(&self.settings), self.name.clone())
     }
 
     pub(super) fn connection(&self) -> io::Result<ClientConnection> {

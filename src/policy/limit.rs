@@ -10,6 +10,7 @@ use crate::model::header::Single;
 use crate::model::identity::Identity;
 use crate::model::identity::Principal;
 use crate::model::limit::Rate;
+use crate::model::limit::WhenDown;
 use crate::model::limit::Who;
 use crate::model::problem::Place;
 use crate::policy::Routed;
@@ -39,6 +40,8 @@ pub struct Limit {
     pub except_roles: Vec<Arc<Role>>,
     /// It counts and reports, and refuses nothing.
     pub shadow: bool,
+    /// All instances take from the same budgets, and this is done when those cannot be had; `None`: each has its own.
+    pub shared: Option<WhenDown>,
 }
 
 /// What has a budget of its own.

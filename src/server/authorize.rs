@@ -10,6 +10,7 @@ use crate::model::caller::Callers;
 use crate::model::introspection_status::IntrospectionStatus;
 use crate::model::key_status::KeyStatus;
 use crate::model::key_use::KeyUse;
+use crate::model::limit::SharedStatus;
 use crate::model::limit::StoreStatus;
 use crate::model::request::Attributes;
 use crate::model::request::Refusal;
@@ -73,6 +74,11 @@ pub trait Authorize: Send + Sync + 'static {
     fn limit_status(&self) -> StoreStatus {
         StoreStatus::default()
     }
+
+    /// How the store stands that all instances take budgets from, if there is one.
+    fn shared_limits_status(&self) -> Option<SharedStatus> {
+        None
+    }
 }
 
 impl Authorize for Engine {
@@ -129,6 +135,10 @@ impl Authorize for Engine {
     }
 
     fn limit_status(&self) -> StoreStatus {
-        self.snapshot().limits.as_ref().map(|limits| limits.store.status()).unwrap_or_default()
+        self.snapshot().limits.as_ref().map(|limits| limits.stores.local.status()).unwrap_or_default()
+    }
+
+    fn shared_limits_status(&self) -> Option<SharedStatus> {
+        self.snapshot().shared_limits_status()
     }
 }

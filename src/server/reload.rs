@@ -83,6 +83,7 @@ where
         let snapshot = engine.snapshot();
         snapshot.keep_keys_fresh(now.clone(), &keys)?;
         snapshot.ask_providers(now.clone(), &keys)?;
+        snapshot.share_budgets();
         engine.telemetry().metrics().in_force(snapshot.generation, &snapshot.digest);
         let since = now();
         Ok(Reload { engine, origin: Arc::new(Mutex::new(origin)), now, keys: guard, last: None, since })
@@ -217,6 +218,7 @@ where
         let started =
             started.and_then(|()| new.ask_providers(self.now.clone(), &keys).map_err(|error| error.to_string()));
         started.map_err(|error| problem(&format!("the issuers of the new policy cannot be asked: {error}")))?;
+        new.share_budgets();
         if tokio::time::timeout(KEYS_WITHIN, self.keys_of(&old, &new)).await.is_err() {
             warn!(seconds = KEYS_WITHIN.as_secs(), "the new policy comes before all its keys could be fetched");
         }

@@ -41,6 +41,7 @@ impl<A: Authorize> Scrape<A> {
             audit: self.engine.audit_status(),
             certificates: self.engine.tls().ends().collect(),
             limits: self.engine.limit_status(),
+            shared_limits: self.engine.shared_limits_status(),
         });
     }
 }

@@ -1,13 +1,18 @@
 //! Rate limits, wherever they stand in a policy.
 
+mod redis;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
 
 use crate::config::at::At;
+use crate::config::load::Surroundings;
 use crate::config::tree;
+use crate::limit::shared::Settings;
 use crate::model::limit::Rate;
+use crate::model::limit::WhenDown;
 use crate::model::limit::Window;
 use crate::model::problem::Place;
 use crate::model::problem::Problem;
@@ -44,10 +49,21 @@ pub(super) struct OfKey {
     pub(super) limit: tree::RateLimits,
 }
 
+/// Everything that is built of limits.
+pub(super) struct Built {
+    pub(super) rules: Limits,
+    /// For the budgets that this process keeps.
+    pub(super) memory: u64,
+    /// The store for the others.
+    pub(super) shared: Option<Settings>,
+}
+
 /// The limits met so far.
 #[derive(Default)]
 pub(super) struct Book {
     limits: Limits,
+    /// What becomes of a limit that says nothing of it while the shared store is away; `None`: there is no such store.
+    shared: Option<WhenDown>,
     /// What stands in one place is one limit, however many hosts have it.
     built: HashMap<Place, Vec<Arc<Limit>>>,
     names: HashMap<String, Place>,
@@ -119,8 +135,20 @@ impl Book {
         self.limits.key_sources = sources;
     }
 
-    /// Everything, and the memory for the budgets; `None` where nothing is limited.
-    pub(super) fn finish(mut self, written: &tree::LimitStore, problems: &mut Problems) -> Option<(Limits, u64)> {
+    /// Where the budgets are of limits that do not say it.
+    pub(super) fn kept_in(&mut self, written: &tree::LimitStore) {
+        self.shared =
+            written.redis.as_ref().map(|redis| when_down(redis.when_down.as_deref()).unwrap_or(WhenDown::Local));
+    }
+
+    /// Everything; `None` where nothing is limited.
+    pub(super) fn finish(
+        mut self,
+        written: &tree::LimitStore,
+        surroundings: &Surroundings<'_>,
+        problems: &mut Problems,
+    ) -> Option<Built> {
+        let shared = written.redis.as_ref().and_then(|redis| redis::settings(redis, surroundings, problems));
         self.limits.ipv6_prefix = match &written.ipv6_prefix {
             None => IPV6_PREFIX,
             Some(prefix) if (32..=128).contains(&prefix.value) => prefix.value,
@@ -139,7 +167,8 @@ impl Book {
                 MEMORY
             })
         });
-        (!self.limits.is_empty()).then(|| (self.limits, memory.unwrap_or(MEMORY)))
+        let memory = memory.unwrap_or(MEMORY);
+        (!self.limits.is_empty()).then_some(Built { rules: self.limits, memory, shared })
     }
 
     fn limit(
@@ -181,7 +210,26 @@ impl Book {
             except_networks,
             except_roles,
             shadow: written.mode.as_deref() == Some(&tree::LimitMode::Shadow),
+            shared: self.shared(written, problems),
         })
+    }
+
+    /// Where a limit is kept, and what happens while that is away.
+    fn shared(&self, written: &tree::RateLimit, problems: &mut Problems) -> Option<WhenDown> {
+        let tree::RateLimit { store, when_down: down, .. } = written;
+        if let (None, Some(store)) =
+            (self.shared, store.as_ref().filter(|store| store.value == tree::LimitPlace::Redis))
+        {
+            let help = "write `limits: {redis: {address: redis://host:6379}}`, or leave it out";
+            problems.push(Problem::error(store.place.clone(), "", "no Redis is configured").help(help));
+        }
+        let here = store.as_deref() == Some(&tree::LimitPlace::Local);
+        if let Some(down) = down.as_ref().filter(|_| here || self.shared.is_none()) {
+            let message = "the budgets of this limit are here, and here they are never away";
+            let help = "leave it out, or keep them in Redis: `limits.redis`";
+            problems.push(Problem::error(down.place.clone(), "", message).help(help));
+        }
+        self.shared.filter(|_| !here).map(|usual| when_down(down.as_deref()).unwrap_or(usual))
     }
 
     /// A limit that will never count anybody.
@@ -254,6 +302,14 @@ impl Book {
         let hash = digest::digest(&digest::SHA256, format!("{text} {times}").as_bytes());
         hash.as_ref().first_chunk().map_or(0, |octets| u128::from_be_bytes(*octets))
     }
+}
+
+fn when_down(written: Option<&tree::LimitDown>) -> Option<WhenDown> {
+    Some(match written? {
+        tree::LimitDown::Local => WhenDown::Local,
+        tree::LimitDown::Allow => WhenDown::Allow,
+        tree::LimitDown::Refuse => WhenDown::Refuse,
+    })
 }
 
 fn per(scope: &Scope<'_>, limit: &At<tree::RateLimit>, problems: &mut Problems) -> Option<Per> {

@@ -13,6 +13,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use prometheus::Gauge;
@@ -32,6 +33,7 @@ use prometheus::proto::MetricFamily;
 use crate::model::dialect::Dialect;
 use crate::model::key_status::KeyStatus;
 use crate::model::key_use::KeyUse;
+use crate::model::limit::Asked;
 use crate::model::record::Record;
 use crate::model::reload::ReloadResult;
 use crate::telemetry::clock;
@@ -186,6 +188,11 @@ impl Metrics {
         self.unknown_paths.inc();
     }
 
+    /// One question to the shared store of limits has ended so, after this time.
+    pub fn asked_limits(&self, how: Asked, took: Duration) {
+        self.limits.asked(how, took);
+    }
+
     /// One check whose turn came late.
     pub fn late_check(&self) {
         self.late_checks.inc();
@@ -220,6 +227,7 @@ impl Metrics {
     pub fn show_standing(&self, standing: &Standing) {
         let _alone = self.gathering.lock().unwrap_or_else(PoisonError::into_inner);
         self.limits.show(standing.limits);
+        self.limits.show_shared(standing.shared_limits.as_ref());
         self.standing.show(standing);
     }
 

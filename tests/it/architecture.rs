@@ -8,7 +8,7 @@ use std::path::PathBuf;
 const ROOMS: [(&str, &[&str]); 16] = [
     ("model", &[]),
     ("policy", &["model"]),
-    ("limit", &["model"]),
+    ("limit", &["model", "outbound"]),
     ("dialect", &["model"]),
     ("outbound", &["model"]),
     ("storage", &["model"]),

@@ -27,6 +27,8 @@ mod fuzz;
 #[cfg(test)]
 mod fuzz_corpus;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod observe;
 #[cfg(test)]
 mod oidc;

@@ -22,6 +22,8 @@ use postern::model::introspection_status::IntrospectionStatus;
 use postern::model::key_status::KeyStatus;
 use postern::model::key_status::TokenCacheStatus;
 use postern::model::key_use::KeyUse;
+use postern::model::limit::Asked as AskedHow;
+use postern::model::limit::SharedStatus;
 use postern::model::limit::StoreStatus;
 use postern::model::limit::Weighed;
 use postern::model::limit::Weight;
@@ -184,8 +186,12 @@ fn everything() -> String {
     for sink in ["syslog", "otlp"] {
         metrics.audit().sink(sink);
     }
+    for how in AskedHow::ALL {
+        metrics.asked_limits(how, Duration::from_millis(1));
+    }
     metrics.show_key_uses(&[KeyUse { source: "robots".into(), key: "k".into(), at: 1 }]);
     metrics.show_standing(&Standing {
+        shared_limits: Some(SharedStatus::default()),
         ready: true,
         audit: Some(AuditStatus::default()),
         certificates: vec![("grpc", Timestamp::UNIX_EPOCH), ("http", Timestamp::UNIX_EPOCH)],

@@ -71,6 +71,7 @@ fn reason(snapshot: &Snapshot, target: &str, fields: &[(&str, &str)]) -> Reason 
     match walk(snapshot, &request, &given, &mut Purse::looking(clock::instant()), &mut Silent) {
         Walk::Done(walked) => walked.decision.reason,
         Walk::Needs(need) => panic!("{need:?}"),
+        Walk::Takes(order) => panic!("{order:?}"),
         Walk::Unknown => panic!("nothing is remembered"),
     }
 }

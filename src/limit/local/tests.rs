@@ -17,7 +17,7 @@ fn rate(quota: u64, window: Window, burst: u64) -> Rate {
 
 /// One from this address, of a limit of its own.
 fn take(address: u128, rate: Rate) -> Take<'static> {
-    Take { definition: 7, who: Who::Address(address), rate, cost: 1, limit: 0, shadow: false }
+    Take { definition: 7, who: Who::Address(address), rate, cost: 1, limit: 0, shadow: false, shared: None }
 }
 
 fn admits(store: &Local, takes: &[Take<'_>], now: u64) -> bool {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::model::introspection_status::IntrospectionStatus;
 use crate::model::key_status::KeyStatus;
+use crate::model::limit::SharedStatus;
 use crate::model::listen::ListenAddress;
 use crate::model::reload::ReloadStatus;
 use crate::model::status::IssuerStatus;
@@ -13,6 +14,7 @@ use crate::model::status::ListenerStatus;
 use crate::model::status::PolicyStatus;
 use crate::model::status::ProviderStatus;
 use crate::model::status::ReloadReport;
+use crate::model::status::SharedLimitsStatus;
 use crate::model::status::Status;
 use crate::server::admin::Admin;
 use crate::server::authorize::Authorize;
@@ -34,6 +36,7 @@ impl<A: Authorize> Admin<A> {
             active_requests: self.active_requests(),
             keys: self.engine.key_statuses().into_iter().map(|keys| issuer(keys, now)).collect(),
             providers: self.engine.introspection_statuses().into_iter().map(provider).collect(),
+            shared_limits: self.engine.shared_limits_status().map(shared_limits),
             audit: self.engine.audit_status(),
             insecure: self.engine.insecure(),
             log_level: self.control.log_level.as_ref().map(|level| level.current()),
@@ -94,6 +97,11 @@ fn provider(asked: IntrospectionStatus) -> ProviderStatus {
         calls_under_way: asked.in_flight,
         left_alone: asked.breaker_open,
     }
+}
+
+fn shared_limits(store: SharedStatus) -> SharedLimitsStatus {
+    let SharedStatus { address, up, last_error, connections, spared } = store;
+    SharedLimitsStatus { address, up, last_error, connections, spared }
 }
 
 /// To the millisecond: more would only look exact.

@@ -13,10 +13,8 @@ use crate::model::problem::Problem;
 use crate::model::problem::Problems;
 use crate::outbound::socket::Endpoint;
 use crate::outbound::socket::HostPort;
-use crate::outbound::tls::TlsClient;
-use crate::outbound::tls::TlsError;
-use crate::outbound::tls::TlsFiles;
 use crate::snapshot::telemetry::shown;
+use crate::snapshot::tls_client::TlsKeys;
 
 /// RFC 5424 §6: the longest name of an application, and of a host.
 const APP_NAME: usize = 48;
@@ -46,16 +44,18 @@ fn endpoint(written: &At<tree::Syslog>, surroundings: &Surroundings<'_>, problem
         problems.push(Problem::error(written.address.place.clone(), "", message).help(help));
         return None;
     };
+    let At { value: tree::Syslog { address: at, ca_file, server_name, certificate, key, .. }, .. } = written;
+    let files = TlsKeys {
+        of: at,
+        ca_file: ca_file.as_ref(),
+        server_name: server_name.as_ref(),
+        certificate: certificate.as_ref(),
+        key: key.as_ref(),
+    };
     match address {
-        Address::Tls(to) => tls(written, to, surroundings, problems),
+        Address::Tls(to) => files.client(&to.host, surroundings, problems).map(|client| Endpoint::Tls(to, client)),
         Address::Plain(endpoint) => {
-            let tls = [&written.ca_file, &written.server_name, &written.certificate];
-            let place = tls.into_iter().flatten().map(|at| &at.place).chain(written.key.iter().map(|at| &at.place));
-            for place in place {
-                let message = "this says nothing without TLS";
-                problems
-                    .push(Problem::error(place.clone(), "", message).help("write a `tls://` address, or leave it out"));
-            }
+            files.say_nothing("write a `tls://` address, or leave it out", problems);
             Some(endpoint)
         }
     }
@@ -85,55 +85,6 @@ fn parse(text: &str) -> Option<Address> {
         "tls" => Some(Address::Tls(to(6514))),
         _ => None,
     }
-}
-
-fn tls(
-    written: &At<tree::Syslog>,
-    to: HostPort,
-    surroundings: &Surroundings<'_>,
-    problems: &mut Problems,
-) -> Option<Endpoint> {
-    let Some(ca_file) = &written.ca_file else {
-        let message = "nothing says which authority the receiver's certificate is from";
-        let help = "name a PEM file of CA certificates in `ca_file`";
-        problems.push(Problem::error(written.address.place.clone(), "", message).help(help));
-        return None;
-    };
-    let own = match (&written.certificate, &written.key) {
-        (None, None) => None,
-        (Some(certificate), Some(key)) => {
-            let read = surroundings.file(certificate).and_then(|chain| Ok((chain, surroundings.secret(key)?)));
-            Some(read.map_err(|problem| problems.push(problem)).ok()?)
-        }
-        (Some(At { place, .. }), None) | (None, Some(At { place, .. })) => {
-            let message = "a certificate is shown with its key, or not at all";
-            problems.push(Problem::error(place.clone(), "", message).help("write `certificate` and `key`"));
-            return None;
-        }
-    };
-    let authorities = surroundings.file(ca_file).map_err(|problem| problems.push(problem)).ok()?;
-    let server_name = written.server_name.as_ref().map_or_else(|| to.host.clone(), |name| name.value.clone());
-    let client = build(TlsFiles { authorities, server_name, own }, written, ca_file);
-    client.map(|client| Endpoint::Tls(to, client)).map_err(|problem| problems.push(problem)).ok()
-}
-
-fn build(files: TlsFiles, written: &At<tree::Syslog>, ca_file: &At<String>) -> Result<TlsClient, Problem> {
-    TlsClient::build(files).map_err(|error| {
-        let place = match &error {
-            TlsError::Authorities | TlsError::Setup(_) => Some(&ca_file.place),
-            TlsError::ServerName(_) => written.server_name.as_ref().map(|name| &name.place),
-            TlsError::Certificate | TlsError::Pair(_) => written.certificate.as_ref().map(|file| &file.place),
-            TlsError::Key => written.key.as_ref().map(|key| &key.place),
-        };
-        let help = match &error {
-            TlsError::Authorities | TlsError::Setup(_) => "name a PEM file of CA certificates",
-            TlsError::ServerName(_) => "write a host name or an address",
-            TlsError::Certificate => "name a PEM file of certificates",
-            TlsError::Pair(_) => "name the key that the certificate was made for",
-            TlsError::Key => "name a PEM file with an unencrypted key",
-        };
-        Problem::error(place.unwrap_or(&written.address.place).clone(), "", error.to_string()).help(help)
-    })
 }
 
 /// A word of the header, as RFC 5424 lets it be.

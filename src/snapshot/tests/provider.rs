@@ -23,8 +23,9 @@ fn sources_that_ask_providers_are_built_or_corrected() {
     ] {
         assert_eq!(problems(&with_host(&good)), [""; 0], "{good}");
         let (snapshot, _) = built(&with_host(&good)).expect("a snapshot");
-        let names: Vec<_> = snapshot.introspection_statuses().into_iter().map(|status| status.source).collect();
-        assert_eq!(names, ["legacy".into()], "{good}");
+        let statuses = snapshot.introspection_statuses();
+        let names: Vec<&str> = statuses.iter().map(|status| &*status.source).collect();
+        assert_eq!(names, ["legacy"], "{good}");
     }
     let with_client = |client: &str| {
         format!("identity: {{legacy: {{introspection: {{url: https://sso.test/i, client: {{{client}}}}}}}}}\n")

@@ -1,13 +1,21 @@
 //! What limits did, and how the store of budgets stands.
 
+use std::time::Duration;
+
+use prometheus::HistogramOpts;
+use prometheus::HistogramVec;
 use prometheus::IntCounter;
 use prometheus::IntCounterVec;
 use prometheus::IntGauge;
+use prometheus::IntGaugeVec;
 use prometheus::Registry;
 
+use crate::model::limit::Asked;
+use crate::model::limit::SharedStatus;
 use crate::model::limit::StoreStatus;
 use crate::model::limit::Weighed;
 use crate::telemetry::metrics::counters;
+use crate::telemetry::metrics::gauges;
 use crate::telemetry::metrics::inc;
 use crate::telemetry::metrics::keep;
 
@@ -17,7 +25,14 @@ pub(super) struct LimitMetrics {
     held: IntGauge,
     forgotten: IntCounter,
     turned_away: IntCounter,
+    store_up: IntGaugeVec,
+    store_connections: IntCounter,
+    store_spared: IntCounter,
+    store_asked: HistogramVec,
 }
+
+/// From a tenth of a millisecond: a store stands near, or its deadline is small.
+const ASKED_SECONDS: [f64; 9] = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.25];
 
 impl LimitMetrics {
     pub(super) fn new(registry: &Registry) -> Result<LimitMetrics, prometheus::Error> {
@@ -27,7 +42,7 @@ impl LimitMetrics {
             requests: counters(
                 registry,
                 "postern_limit_requests_total",
-                "Requests counted by a limit: it had room, refused, or (shadow) would have refused",
+                "Requests by limit: it had room, refused, or (shadow) would have refused; without its store it was uncounted or unavailable",
                 &["limit", "outcome"],
             )?,
             places: gauge("postern_limit_places", "Places for budgets; 0 where nothing is limited")?,
@@ -40,12 +55,53 @@ impl LimitMetrics {
                 "postern_limit_turned_away_total",
                 "Requests refused because every place for their budget is held by somebody who is past a limit",
             )?,
+            store_up: gauges(
+                registry,
+                "postern_limit_store_up",
+                "1 when the shared store of limits can be asked; not there where the policy names none",
+                &[],
+            )?,
+            store_connections: counter(
+                "postern_limit_store_connections_total",
+                "Connections made to the shared store of limits",
+            )?,
+            store_spared: counter(
+                "postern_limit_store_spared_total",
+                "Requests refused without asking the shared store, because it had just said that it would",
+            )?,
+            store_asked: keep(
+                registry,
+                HistogramVec::new(
+                    HistogramOpts::new(
+                        "postern_limit_store_asked_seconds",
+                        "How long questions to the shared store of limits took, by how they ended",
+                    )
+                    .buckets(ASKED_SECONDS.to_vec()),
+                    &["outcome"],
+                )?,
+            )?,
         })
     }
 
     pub(super) fn count(&self, limits: &[Weighed]) {
         for Weighed { limit, outcome } in limits {
             inc(&self.requests, &[limit, outcome.name()]);
+        }
+    }
+
+    pub(super) fn asked(&self, how: Asked, took: Duration) {
+        if let Ok(histogram) = self.store_asked.get_metric_with_label_values(&[how.name()]) {
+            histogram.observe(took.as_secs_f64());
+        }
+    }
+
+    pub(super) fn show_shared(&self, status: Option<&SharedStatus>) {
+        self.store_up.reset();
+        let Some(status) = status else { return };
+        self.store_up.with_label_values::<&str>(&[]).set(i64::from(status.up));
+        for (counter, number) in [(&self.store_connections, status.connections), (&self.store_spared, status.spared)] {
+            counter.reset();
+            counter.inc_by(number);
         }
     }
 

@@ -8,6 +8,7 @@ use prometheus::IntGauge;
 use prometheus::IntGaugeVec;
 use prometheus::Registry;
 
+use crate::model::limit::SharedStatus;
 use crate::model::limit::StoreStatus;
 use crate::model::status::AuditStatus;
 use crate::telemetry::metrics::gauges;
@@ -25,6 +26,8 @@ pub struct Standing {
     pub certificates: Vec<(&'static str, Timestamp)>,
     /// How the store of budgets stands; nothing where nothing is limited.
     pub limits: StoreStatus,
+    /// How the store stands that all instances take budgets from, if there is one.
+    pub shared_limits: Option<SharedStatus>,
 }
 
 pub(super) struct StandingMetrics {
@@ -89,6 +92,7 @@ mod tests {
         let ends = Timestamp::from_second(1_800_000_000).expect("a time");
         metrics.show(&Standing {
             limits: StoreStatus::default(),
+            shared_limits: None,
             ready: true,
             audit: Some(AuditStatus { queued: 3, room: 8192, ..AuditStatus::default() }),
             certificates: vec![("grpc", ends)],

@@ -234,6 +234,7 @@ pub(crate) fn take(windows: usize) -> Result<Work> {
             cost: 1,
             limit: 0,
             shadow: false,
+            shared: None,
         };
         rates.iter().map(of).collect()
     };
@@ -256,6 +257,7 @@ fn walked(snapshot: &Snapshot, request: &Request<'_>, given: &Given) -> Result<V
     match walk(snapshot, request, given, &mut purse(), &mut Silent) {
         Walk::Done(walked) => Ok(walked.verdict),
         Walk::Needs(need) => bail!("the walk needs {need:?}"),
+        Walk::Takes(order) => bail!("the walk asks {order:?}"),
         Walk::Unknown => bail!("nothing is remembered"),
     }
 }

@@ -64,7 +64,7 @@ fn allows(snapshot: &postern::snapshot::Snapshot, asked: &Asked) -> bool {
     let mut purse = postern::limit::Purse::looking(postern::telemetry::clock::instant());
     match walk(snapshot, &request, &given, &mut purse, &mut postern::policy::trace::Silent) {
         Walk::Done(walked) => walked.decision.reason.allows(),
-        Walk::Needs(_) | Walk::Unknown => panic!("a public route asks for keys"),
+        Walk::Needs(_) | Walk::Takes(_) | Walk::Unknown => panic!("a public route asks for something"),
     }
 }
 
