@@ -49,6 +49,8 @@ pub(crate) struct Scale {
     pub(crate) token_cache: Option<usize>,
     /// A line of every answer is kept, chained or not.
     pub(crate) audit: Option<Chained>,
+    /// The port of a Redis that counts everybody on the first host, and refuses them when it is away.
+    pub(crate) redis: Option<u16>,
 }
 
 /// Does each line of the audit log name the one before it?
@@ -60,7 +62,7 @@ pub(crate) enum Chained {
 
 impl Scale {
     pub(crate) fn routes(routes: usize) -> Scale {
-        Scale { routes, hosts: 1, token_cache: None, audit: None }
+        Scale { routes, hosts: 1, token_cache: None, audit: None, redis: None }
     }
 
     /// Write policy and key set into `folder`.
@@ -75,9 +77,12 @@ impl Scale {
             let path = folder.join("audit.jsonl");
             format!("audit: {{path: '{}', chain: {}}}\n", path.display(), chained == Chained::Yes)
         });
+        let limits = self.redis.map_or(String::new(), |port| {
+            format!("limits: {{redis: {{address: 'redis://127.0.0.1:{port}', when_down: refuse}}}}\n")
+        });
         let cache = self.token_cache.map_or(String::new(), |tokens| format!("      token_cache: {tokens}\n"));
         let mut policy = format!(
-            "version: 1\n{audit}\
+            "version: 1\n{audit}{limits}\
              identity:\n  people:\n    jwt:\n      issuer: {ISSUER}\n      audience: {AUDIENCE}\n      jwks_file: jwks.json\n\
              \x20     claims: {{user: preferred_username, groups: groups}}\n{cache}\
              networks:\n  inside: [10.0.0.0/8, 127.0.0.0/8]\n\
@@ -85,7 +90,12 @@ impl Scale {
              hosts:\n"
         );
         for host in 0..self.hosts {
-            write!(policy, "  {}:\n    routes:\n", self.host(host))?;
+            writeln!(policy, "  {}:", self.host(host))?;
+            if host == 0 && self.redis.is_some() {
+                // So much that nobody is ever over it.
+                policy.push_str("    limit: {per: subject, rate: 1000000/s}\n");
+            }
+            policy.push_str("    routes:\n");
             for route in (host..self.routes).step_by(self.hosts) {
                 let team = team(route);
                 writeln!(policy, "      - {{path: /api/{team}/**, require: {{groups: [{team}]}}}}")?;

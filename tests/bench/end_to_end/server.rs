@@ -109,7 +109,8 @@ impl Bench {
 
     /// The same with so many different callers.
     pub(crate) fn world_of(&self, scale: Scale, callers: usize) -> anyhow::Result<World> {
-        let name = format!("{}-{}-{:?}-{:?}-{callers}", scale.routes, scale.hosts, scale.token_cache, scale.audit);
+        let Scale { routes, hosts, token_cache, audit, redis } = scale;
+        let name = format!("{routes}-{hosts}-{token_cache:?}-{audit:?}-{redis:?}-{callers}");
         let folder = self.folder().join(name);
         let world = World { policy: folder.join("policy.yaml"), questions: folder.join("questions.json") };
         if !folder.exists() {

@@ -83,11 +83,11 @@ fn at(load: &Load, rate: Option<f64>) -> Load {
     Load { rate, streams: 256, ..load.clone() }
 }
 
-fn tail(outcomes: &[Outcome]) -> Samples {
+pub(super) fn tail(outcomes: &[Outcome]) -> Samples {
     Samples(outcomes.iter().map(|outcome| outcome.latency[P99]).collect())
 }
 
-fn quantiles(outcomes: &[Outcome]) -> String {
+pub(super) fn quantiles(outcomes: &[Outcome]) -> String {
     let mean = |index: usize| {
         outcomes.iter().map(|outcome| outcome.latency[index]).sum::<f64>() / outcomes.len().max(1) as f64
     };
