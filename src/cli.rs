@@ -12,6 +12,7 @@ pub mod key;
 pub mod load;
 pub mod man;
 pub mod print;
+pub mod replay;
 pub mod request;
 pub mod serve;
 pub mod status;
@@ -47,6 +48,7 @@ enum Verb {
     Serve(serve::Serve),
     Check(check::Check),
     Explain(explain::Explain),
+    Replay(replay::Replay),
     Ask(ask::Ask),
     Status(status::Status),
     Health(health::Health),
@@ -63,6 +65,7 @@ pub fn run() -> ExitCode {
         Verb::Serve(serve) => serve.run(),
         Verb::Check(check) => check.run(),
         Verb::Explain(explain) => explain.run(),
+        Verb::Replay(replay) => replay.run(),
         Verb::Ask(ask) => ask.run(),
         Verb::Status(status) => status.run(),
         Verb::Health(health) => health.run(),

@@ -134,11 +134,28 @@ pub struct Recorded {
     pub issuer: Option<String>,
     pub user: Option<String>,
     pub source: Option<String>,
+    pub client: Option<RecordedClient>,
+    pub route: Option<RecordedRoute>,
+    /// The line of the policy that decided, `file:line`.
+    pub rule: Option<String>,
     pub effect: Option<String>,
     pub reason: Option<String>,
     pub policy: Option<String>,
     /// `None`: the request could not be read, so no policy had a say.
     pub replay: Option<Kept>,
+}
+
+/// The member `client`, as far as a reader needs it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct RecordedClient {
+    pub ip: Option<std::net::IpAddr>,
+}
+
+/// The member `route`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct RecordedRoute {
+    pub host: String,
+    pub name: String,
 }
 
 /// The member `replay`.

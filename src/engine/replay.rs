@@ -76,9 +76,12 @@ fn judge(
     authority: &str,
     trace: &mut impl Trace,
 ) -> Result<Box<Walked>, String> {
-    let by_limits = [Reason::RateLimited, Reason::LimitsUnavailable].map(Reason::code);
-    if recorded.reason.as_deref().is_some_and(|reason| by_limits.contains(&reason)) {
-        return Err("what limits had counted when they refused it".to_owned());
+    match recorded.reason.as_deref().and_then(Reason::parse) {
+        Some(Reason::RateLimited | Reason::LimitsUnavailable) => {
+            return Err("what limits had counted when they refused it".to_owned());
+        }
+        Some(Reason::AuditUnavailable) => return Err("what was decided before the log could not be written".to_owned()),
+        _ => {}
     }
     looks_at(snapshot, kept)?;
     let dialect = recorded.dialect.as_deref().and_then(Dialect::parse).ok_or("a dialect that is known here")?;

@@ -93,7 +93,9 @@ fn sign(claims: &Value) -> String {
 fn every_verb_helps() {
     let mut prompt = Prompt::default();
     prompt.run("help", &["--help"]);
-    for verb in ["serve", "check", "explain", "ask", "status", "health", "demo", "key", "audit", "completions", "man"] {
+    for verb in
+        ["serve", "check", "explain", "replay", "ask", "status", "health", "demo", "key", "audit", "completions", "man"]
+    {
         prompt.run(&format!("help_{verb}"), &[verb, "--help"]);
     }
     prompt.run("help_audit_verify", &["audit", "verify", "--help"]);
@@ -235,6 +237,22 @@ fn explain_tells_every_step() {
     let mut foreign = claims("alice", &["sre"]);
     foreign["iss"] = json!("https://elsewhere.example.test");
     prompt.explain_token("explain_token_foreign", admin, &foreign, &[]);
+    prompt.blessed.finish();
+}
+
+#[test]
+fn replay_shows_what_would_be_decided_otherwise() {
+    let mut prompt = Prompt::default();
+    let log = "tests/cli/replay/audit.jsonl";
+    let replay = |policy| ["replay", "--policy", policy, "--log", log];
+    prompt.run("replay_same", &replay(POLICY));
+    let changed = "tests/cli/replay/policy.yaml";
+    prompt.run("replay_flips", &replay(changed));
+    prompt.run("replay_flips_json", &[&replay(changed)[..], &["--json"]].concat());
+    let bounds = ["--max-flips", "3", "--forbid", "deny-to-allow,unknown"];
+    prompt.run("replay_bounds", &[&replay(changed)[..], &bounds].concat());
+    prompt.run("replay_no_log", &["replay", "--policy", POLICY, "--log", "tests/cli/policy.yaml"]);
+    prompt.run("replay_folder", &["replay", "--policy", POLICY, "--log", "tests/cli"]);
     prompt.blessed.finish();
 }
 

@@ -1,6 +1,6 @@
 //! Limits whose budgets are in a real Redis: what several instances count together, and what each does without it.
 
-mod instance;
+pub(crate) mod instance;
 mod outage;
 mod promise;
 mod reach;

@@ -1,6 +1,8 @@
 //! What a line of the audit log keeps is enough to judge its request again: the same decision, the same answer and the same
 //! explanation, without anything secret in the line. And where it is not enough, that is the answer.
 
+mod served;
+
 use std::borrow::Cow;
 use std::sync::LazyLock;
 

@@ -13,9 +13,9 @@ use crate::proxy::ports;
 use crate::proxy::process::Process;
 
 /// A running instance.
-pub(super) struct Instance {
-    pub(super) http: u16,
-    pub(super) admin: u16,
+pub(crate) struct Instance {
+    pub(crate) http: u16,
+    pub(crate) admin: u16,
     process: Process,
     policy: PathBuf,
     _folder: TempDir,
@@ -23,7 +23,7 @@ pub(super) struct Instance {
 
 impl Instance {
     /// Start it under a policy without head and end, and wait until it is ready.
-    pub(super) fn start(policy: &str) -> Instance {
+    pub(crate) fn start(policy: &str) -> Instance {
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a scratch folder");
         let (grpc, http, admin) = (ports::free(), ports::free(), ports::free());
         let path = folder.path().join("policy.yaml");
@@ -37,52 +37,52 @@ impl Instance {
     }
 
     /// Ask whether this client may have this.
-    pub(super) fn ask(&self, path: &str, from: &str) -> Reply {
+    pub(crate) fn ask(&self, path: &str, from: &str) -> Reply {
         self.try_ask(path, from).unwrap_or_else(|error| panic!("{error}\n{}", self.process.log()))
     }
 
-    pub(super) fn try_ask(&self, path: &str, from: &str) -> io::Result<Reply> {
+    pub(crate) fn try_ask(&self, path: &str, from: &str) -> io::Result<Reply> {
         client::send(self.http, check(path, from).as_bytes())
     }
 
     /// The status, as it was before nginx's was made of it.
-    pub(super) fn status(&self, path: &str, from: &str) -> u16 {
+    pub(crate) fn status(&self, path: &str, from: &str) -> u16 {
         let reply = self.ask(path, from);
         reply.all("x-auth-status").first().map_or(reply.status, |status| status.parse().expect("a status"))
     }
 
     /// Write the policy anew with another text in it.
-    pub(super) fn change(&self, from: &str, to: &str) {
+    pub(crate) fn change(&self, from: &str, to: &str) {
         let text = fs::read_to_string(&self.policy).expect("a policy");
         assert!(text.contains(from), "{text}");
         fs::write(&self.policy, text.replace(from, to)).expect("a policy");
     }
 
     /// Wait until the metrics have a line that begins so.
-    pub(super) fn wait_for(&mut self, line: &str) {
+    pub(crate) fn wait_for(&mut self, line: &str) {
         let admin = self.admin;
         self.process.wait_until(line, || metrics(admin).lines().any(|found| found.starts_with(line)));
     }
 
     /// The number behind a series.
-    pub(super) fn metric(&self, series: &str) -> u64 {
+    pub(crate) fn metric(&self, series: &str) -> u64 {
         let text = metrics(self.admin);
         let line = text.lines().find(|line| line.split_once(' ').is_some_and(|(name, _)| name == series));
         let number = line.and_then(|line| line.rsplit(' ').next()?.parse().ok());
         number.unwrap_or_else(|| panic!("no {series} in\n{text}"))
     }
 
-    pub(super) fn page(&self, path: &str) -> String {
+    pub(crate) fn page(&self, path: &str) -> String {
         get(self.admin, path).expect("a page").body
     }
 
-    pub(super) fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.process.log()
     }
 }
 
 /// The check that nginx sends.
-pub(super) fn check(path: &str, from: &str) -> String {
+pub(crate) fn check(path: &str, from: &str) -> String {
     format!(
         "GET /auth/nginx HTTP/1.1\r\nHost: postern\r\nConnection: close\r\nX-Forwarded-Method: GET\r\n\
          X-Forwarded-Proto: https\r\nX-Forwarded-Host: app.test\r\nX-Forwarded-Uri: {path}\r\n\
