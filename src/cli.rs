@@ -16,6 +16,7 @@ pub mod replay;
 pub mod request;
 pub mod serve;
 pub mod status;
+pub mod test;
 
 use std::process::ExitCode;
 
@@ -48,6 +49,7 @@ enum Verb {
     Serve(serve::Serve),
     Check(check::Check),
     Explain(explain::Explain),
+    Test(test::Test),
     Replay(replay::Replay),
     Ask(ask::Ask),
     Status(status::Status),
@@ -65,6 +67,7 @@ pub fn run() -> ExitCode {
         Verb::Serve(serve) => serve.run(),
         Verb::Check(check) => check.run(),
         Verb::Explain(explain) => explain.run(),
+        Verb::Test(test) => test.run(),
         Verb::Replay(replay) => replay.run(),
         Verb::Ask(ask) => ask.run(),
         Verb::Status(status) => status.run(),

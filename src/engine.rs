@@ -1,5 +1,6 @@
 //! The corridor: one function from a decoded check to its answer, the same for every dialect.
 
+pub mod example;
 mod limit;
 pub mod replay;
 pub mod walk;

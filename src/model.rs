@@ -7,6 +7,7 @@ pub mod claim_path;
 pub mod client_ip;
 pub mod decision;
 pub mod dialect;
+pub mod example;
 pub mod header;
 pub mod host;
 pub mod identity;

@@ -5,8 +5,10 @@
 mod access;
 mod admin;
 mod assertion;
+pub mod assumed;
 mod audit;
 pub mod duration;
+pub mod example;
 mod header;
 mod host;
 mod identity;
@@ -54,6 +56,7 @@ use crate::limit::Shared;
 use crate::limit::Stores;
 use crate::model::admin::AdminRules;
 use crate::model::caller::Callers;
+use crate::model::example::Example;
 use crate::model::header::HeaderText;
 use crate::model::introspection_status::IntrospectionStatus;
 use crate::model::key_status::KeyStatus;
@@ -123,6 +126,8 @@ pub struct Snapshot {
     pub digest: Arc<str>,
     /// 1 for the one of the start, and one more with each that takes its place.
     pub generation: u64,
+    /// Requests and what must become of them, as routes have them.
+    pub examples: Vec<Example>,
     /// Every weakening switch that is on, as it is written.
     pub insecure: Vec<String>,
 }
@@ -359,6 +364,7 @@ struct Parts {
     state_dir: Option<PathBuf>,
     audit: Option<AuditSettings>,
     otlp: Option<OtlpSettings>,
+    examples: Vec<Example>,
 }
 
 fn parts(config: &tree::Config, surroundings: &Surroundings<'_>, problems: &mut Problems) -> Parts {
@@ -388,6 +394,7 @@ fn parts(config: &tree::Config, surroundings: &Surroundings<'_>, problems: &mut 
     let otlp = telemetry::otlp(config.telemetry.as_ref(), told_lines, surroundings, problems);
     let audit = audit::audit(config.audit.as_ref(), otlp.as_ref(), surroundings, problems);
     problems.0.extend(surroundings.exposed());
+    let examples = example::of_policy(config, &names.identities.all(), problems);
     Parts {
         names,
         limits,
@@ -403,6 +410,7 @@ fn parts(config: &tree::Config, surroundings: &Surroundings<'_>, problems: &mut 
         state_dir,
         audit,
         otlp,
+        examples,
     }
 }
 
@@ -423,6 +431,7 @@ impl Parts {
             state_dir,
             audit,
             otlp,
+            examples,
         } = self;
         let mode = match config.spoof_guard.as_deref().copied().unwrap_or_default() {
             tree::SpoofGuard::Refuse => SpoofMode::Refuse,
@@ -457,6 +466,7 @@ impl Parts {
             admin: Arc::new(admin),
             digest: digest.into(),
             generation: 1,
+            examples,
             insecure: insecure(config, mode),
         }
     }

@@ -8,6 +8,7 @@ use crate::config::load::World;
 use crate::config::load::load;
 use crate::config::report::Report;
 use crate::config::report::draw;
+use crate::engine::example;
 use crate::model::problem::Place;
 use crate::model::problem::Problems;
 use crate::snapshot;
@@ -23,8 +24,15 @@ pub struct LoadedPolicy {
 }
 
 impl LoadedPolicy {
-    /// Read and build, or say everything that is wrong.
+    /// Read and build, and try the examples in its routes; or say everything that is wrong.
     pub fn read(path: &Path, world: &dyn World) -> Result<LoadedPolicy, Report> {
+        let policy = LoadedPolicy::read_untried(path, world)?;
+        let failures = example::prove(&policy.snapshot);
+        if failures.has_errors() { Err(policy.loaded.report(failures)) } else { Ok(policy) }
+    }
+
+    /// Read and build, for a command that tries the examples itself.
+    pub fn read_untried(path: &Path, world: &dyn World) -> Result<LoadedPolicy, Report> {
         let loaded = load(path, world).map_err(|refused| snapshot::judge(refused, world))?;
         match snapshot::build(&loaded, world) {
             Ok((snapshot, warnings)) => {
@@ -37,17 +45,12 @@ impl LoadedPolicy {
 
     /// Like [`LoadedPolicy::read`], for commands that need a policy: a bad one is reported and gives `None`.
     pub fn load(path: &Path, world: &dyn World, json: bool) -> Option<LoadedPolicy> {
-        match LoadedPolicy::read(path, world) {
-            Ok(policy) => Some(policy),
-            Err(report) => {
-                if json {
-                    print::out(&format!("{:#}\n", report.json()));
-                } else {
-                    print::err(&report.text(print::may_colour()));
-                }
-                None
-            }
-        }
+        reported(LoadedPolicy::read(path, world), json)
+    }
+
+    /// The same, for a command that tries the examples itself.
+    pub fn load_untried(path: &Path, world: &dyn World, json: bool) -> Option<LoadedPolicy> {
+        reported(LoadedPolicy::read_untried(path, world), json)
     }
 
     /// Nothing to report.
@@ -58,5 +61,18 @@ impl LoadedPolicy {
     /// The line of a place as it is written, with what it is about underlined.
     pub fn snippet(&self, place: &Place) -> String {
         draw::snippet(place, &self.loaded.files)
+    }
+}
+
+fn reported(read: Result<LoadedPolicy, Report>, json: bool) -> Option<LoadedPolicy> {
+    match read {
+        Ok(policy) => Some(policy),
+        Err(report) => {
+            match json {
+                true => print::out(&format!("{:#}\n", report.json())),
+                false => print::err(&report.text(print::may_colour())),
+            }
+            None
+        }
     }
 }

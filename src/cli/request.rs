@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 
 use crate::config::load::World;
+use crate::model::request::split_url;
 
 /// The request of a client, as a proxy would receive it.
 #[derive(Clone, Debug, clap::Args)]
@@ -78,14 +79,7 @@ fn read(world: &dyn World, what: &str, file: &Path) -> anyhow::Result<String> {
 }
 
 fn parse_url(text: &str) -> Result<ClientUrl, String> {
-    let Some((scheme, rest)) = text.split_once("://") else {
-        return Err("not a URL; write https://host/path".to_owned());
-    };
-    let (host, target) = match rest.find(['/', '?']) {
-        Some(at) => rest.split_at(at),
-        None => (rest, "/"),
-    };
-    let target = if target.starts_with('?') { format!("/{target}") } else { target.to_owned() };
+    let (scheme, host, target) = split_url(text).ok_or_else(|| "not a URL; write https://host/path".to_owned())?;
     Ok(ClientUrl { scheme: scheme.to_owned(), host: host.to_owned(), target })
 }
 

@@ -8,11 +8,17 @@ use schemars::transform::transform_subschemas;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::config::tree::Cases;
 use crate::config::tree::Config;
 
 /// The schema, draft 2020-12.
 pub fn json_schema() -> Value {
     schema_of::<Config>("Postern policy")
+}
+
+/// The schema of a file of cases, as `postern test` reads it.
+pub fn cases_schema() -> Value {
+    schema_of::<Cases>("Postern cases")
 }
 
 fn schema_of<T: JsonSchema>(title: &str) -> Value {

@@ -8,6 +8,7 @@ mod audit;
 mod basic;
 mod certificate;
 mod claims;
+mod example;
 mod header;
 mod identity;
 mod introspection;
@@ -54,6 +55,11 @@ pub use claims::GroupRules;
 pub use claims::OtherGroups;
 pub use claims::Split;
 pub use claims::UserClaim;
+pub use example::Asker;
+pub use example::Cases;
+pub use example::Example;
+pub use example::Expect;
+pub use example::Expected;
 pub use header::Assertion;
 pub use header::Encode;
 pub use header::ExtraHeader;
@@ -375,6 +381,10 @@ pub struct Route {
     /// `keep`: paths with `%2f` or double encoding may use this route, if every reading of them lands here.
     #[serde(default)]
     pub encoded_slash: Option<Box<At<EncodedSlash>>>,
+    /// Requests and what must become of them; those that pass must pass by this route. They are tried whenever the policy is loaded; a policy
+    /// of which one fails is refused.
+    #[serde(default)]
+    pub examples: Option<Box<At<Vec<At<Example>>>>>,
 }
 
 /// Gates that close: each key by itself, on what it names and on what cannot be known.

@@ -42,6 +42,18 @@ impl Scheme {
     }
 }
 
+/// A URL as somebody wrote it, only split and never normalised: scheme, authority, and target (path and query).
+/// `None`: it has no `://`.
+pub fn split_url(text: &str) -> Option<(&str, &str, String)> {
+    let (scheme, rest) = text.split_once("://")?;
+    let (host, target) = match rest.find(['/', '?']) {
+        Some(at) => rest.split_at(at),
+        None => (rest, "/"),
+    };
+    let target = if target.starts_with('?') { format!("/{target}") } else { target.to_owned() };
+    Some((scheme, host, target))
+}
+
 /// What the proxy stated about the client's address, before any rule of ours is applied.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatedAddress<'w> {

@@ -93,9 +93,21 @@ fn sign(claims: &Value) -> String {
 fn every_verb_helps() {
     let mut prompt = Prompt::default();
     prompt.run("help", &["--help"]);
-    for verb in
-        ["serve", "check", "explain", "replay", "ask", "status", "health", "demo", "key", "audit", "completions", "man"]
-    {
+    for verb in [
+        "serve",
+        "check",
+        "explain",
+        "test",
+        "replay",
+        "ask",
+        "status",
+        "health",
+        "demo",
+        "key",
+        "audit",
+        "completions",
+        "man",
+    ] {
         prompt.run(&format!("help_{verb}"), &[verb, "--help"]);
     }
     prompt.run("help_audit_verify", &["audit", "verify", "--help"]);
@@ -254,6 +266,48 @@ fn replay_shows_what_would_be_decided_otherwise() {
     prompt.run("replay_no_log", &["replay", "--policy", POLICY, "--log", "tests/cli/policy.yaml"]);
     prompt.run("replay_folder", &["replay", "--policy", POLICY, "--log", "tests/cli"]);
     prompt.blessed.finish();
+}
+
+#[test]
+fn test_says_what_fails_and_what_nobody_tried() {
+    let mut prompt = Prompt::default();
+    let cases = "tests/cli/test/cases.yaml";
+    prompt.run("test_cases", &["test", "-c", POLICY, cases, "--coverage"]);
+    prompt.run("test_verbose", &["test", "-c", POLICY, cases, "-v"]);
+    prompt.run("test_json", &["test", "-c", POLICY, cases, "--coverage", "--json"]);
+    prompt.run("test_required", &["test", "-c", POLICY, cases, "--require-coverage"]);
+    prompt.run("test_shapes", &["test", "-c", POLICY, "tests/cli/test/shapes.yaml"]);
+    prompt.run("test_bad", &["test", "-c", POLICY, "tests/cli/test/bad.yaml"]);
+    prompt.run("test_examples", &["test", "-c", "tests/cli/test/examples.yaml"]);
+    prompt.run("test_nothing", &["test", "-c", POLICY]);
+    prompt.run("test_missing", &["test", "-c", POLICY, "tests/cli/test/missing.yaml"]);
+    // A policy of which an example fails is none.
+    prompt.run("check_examples", &["check", "tests/cli/test/examples.yaml"]);
+    prompt.blessed.finish();
+}
+
+#[test]
+fn the_schema_of_cases_is_json() {
+    let output = postern(&["test", "--schema"]).output().expect("the binary runs");
+    let schema: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(schema["title"], "Postern cases");
+    assert!(schema["$defs"].is_object() && schema["properties"]["cases"].is_object(), "{schema:#}");
+}
+
+#[test]
+fn test_reports_to_build_servers() {
+    let folder = tempfile::TempDir::new().expect("a scratch folder");
+    let report = folder.path().join("junit.xml");
+    let mut command = postern(&["test", "-c", "tests/cli/test/examples.yaml", "--junit"]);
+    assert_eq!(command.arg(&report).output().expect("the binary runs").status.code(), Some(3));
+    let text = std::fs::read_to_string(&report).expect("a report");
+    let want = r#"<testsuite name="tests/cli/test/examples.yaml" tests="6" skipped="0" errors="0" failures="2""#;
+    assert!(text.contains(want), "{text}");
+    assert!(
+        text.contains(r#"name="18: wrong: GET https://app.example.test/wiki/start as bob of sales from 127.0.0.1""#),
+        "{text}"
+    );
+    assert!(text.contains("requirement_failed"), "{text}");
 }
 
 #[test]

@@ -42,7 +42,8 @@ const NOT_POLICIES: [&str; 2] = ["alerts.yaml", "compose.yaml"];
 fn every_policy_in_the_documents_is_good() {
     let mut seen = 0;
     for file in documents() {
-        for policy in blocks(&read(&file), "yaml").into_iter().filter(|block| block.starts_with("version:")) {
+        let is_policy = |block: &String| block.starts_with("version:") && !block.contains("\ncases:");
+        for policy in blocks(&read(&file), "yaml").into_iter().filter(is_policy) {
             seen += 1;
             let world = Pretend::new()
                 .file("policy.yaml", policy)
@@ -58,6 +59,20 @@ fn every_policy_in_the_documents_is_good() {
         }
     }
     assert!(seen >= 2, "the documents show {seen} policies");
+}
+
+#[test]
+fn the_cases_in_the_documents_pass() {
+    let shown = blocks(&read(&root().join("docs/changes.md")), "yaml");
+    let of = |what: &str| shown.iter().find(|block| block.contains(what)).unwrap_or_else(|| panic!("no {what}"));
+    let folder = tempfile::TempDir::new().expect("a scratch folder");
+    let (policy, cases) = (folder.path().join("postern.yaml"), folder.path().join("cases.yaml"));
+    fs::write(&policy, of("\nhosts:")).expect("a policy");
+    fs::write(&cases, of("\ncases:")).expect("cases");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_postern"));
+    let output = command.arg("test").arg("-c").arg(&policy).arg(&cases).output().expect("the binary runs");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).starts_with("11 passed, 0 failed"), "{output:?}");
 }
 
 #[test]

@@ -3,21 +3,15 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use anyhow::Context;
-use anyhow::bail;
-use serde_json::Value;
+use anyhow::anyhow;
 
-use crate::config::at::At;
-use crate::config::at::OneOrMany;
-use crate::config::nearest;
 use crate::config::read::inline;
 use crate::config::tree::Caller;
-use crate::config::tree::Scalar;
-use crate::model::identity::Claims;
-use crate::model::identity::Identity;
 use crate::model::identity::Principal;
 use crate::model::problem::Problem;
 use crate::snapshot::Snapshot;
+use crate::snapshot::assumed;
+use crate::snapshot::assumed::NoSuchCaller;
 
 /// Who is assumed to be asking, as the command line says it.
 #[derive(Clone, Debug)]
@@ -44,35 +38,17 @@ impl FromStr for Assumed {
 }
 
 impl Assumed {
-    /// The caller: the one place outside of `authn` that makes an identity, and only to explain.
+    /// The caller, as this policy would know them.
     pub(super) fn principal(&self, snapshot: &Snapshot) -> anyhow::Result<Principal> {
-        let nobody = Caller::default();
-        let (user, caller) = match self {
+        let made = match self {
             Assumed::Anonymous => return Ok(Principal::Anonymous),
-            Assumed::User(user) => (user.clone(), &nobody),
-            Assumed::Described(caller) => (text(&caller.user).unwrap_or_else(|| "someone".to_owned()), &**caller),
+            Assumed::User(user) => assumed::user(user, &snapshot.identities),
+            Assumed::Described(caller) => assumed::described(caller, &snapshot.identities),
         };
-        let (source, issuer) = vouching(caller, snapshot)?;
-        let identity = Identity::verified(Claims {
-            source,
-            issuer,
-            subject: user.clone(),
-            user,
-            groups: list(&caller.groups),
-            email: text(&caller.email),
-            email_verified: true,
-            name: text(&caller.name),
-            scopes: list(&caller.scopes),
-            raw: caller
-                .claims
-                .iter()
-                .flat_map(|claims| claims.iter())
-                .map(|(name, values)| (name.value.clone(), claim(values)))
-                .collect(),
-            expires: None,
-        });
-        let identity = identity.ok().context("--as: a user name is not empty and holds no control characters")?;
-        Ok(Principal::Identified(Arc::new(identity)))
+        made.map_err(|NoSuchCaller { message, help }| {
+            let help = help.map(|help| format!(" ({help})")).unwrap_or_default();
+            anyhow!("--as: {message}{help}")
+        })
     }
 }
 
@@ -80,40 +56,4 @@ impl Assumed {
 fn complaint(problem: &Problem) -> String {
     let help = problem.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
     format!("{}{help}", problem.message)
-}
-
-/// The source that vouches, and its issuer.
-fn vouching(caller: &Caller, snapshot: &Snapshot) -> anyhow::Result<(Arc<str>, Arc<str>)> {
-    let known = snapshot.identities.iter();
-    let Some(written) = &caller.identity else {
-        let first = known.map(|source| (source.name.clone(), source.issuer().clone())).next();
-        return Ok(first.unwrap_or_else(|| ("assumed".into(), "assumed".into())));
-    };
-    match known.clone().find(|source| *source.name == *written.value) {
-        Some(source) => Ok((source.name.clone(), source.issuer().clone())),
-        None => {
-            let names: Vec<&str> = known.map(|source| &*source.name).collect();
-            bail!("--as: there is no identity source called `{}` ({})", written.value, nearest::help(written, &names))
-        }
-    }
-}
-
-fn text(written: &Option<At<String>>) -> Option<String> {
-    written.as_ref().map(|at| at.value.clone())
-}
-
-fn list(written: &Option<At<OneOrMany<At<String>>>>) -> Vec<String> {
-    written.iter().flat_map(|list| list.iter()).map(|item| item.value.clone()).collect()
-}
-
-fn claim(values: &[At<Scalar>]) -> Value {
-    let one = |value: &At<Scalar>| match &value.value {
-        Scalar::Text(text) => Value::from(text.as_str()),
-        Scalar::Number(number) => Value::from(*number),
-        Scalar::Bool(truth) => Value::from(*truth),
-    };
-    match values {
-        [only] => one(only),
-        _ => values.iter().map(one).collect(),
-    }
 }

@@ -1,0 +1,136 @@
+//! `postern test`: does the policy say what it should?
+
+mod cases;
+mod coverage;
+mod render;
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use anyhow::bail;
+use jiff::Timestamp;
+
+use crate::cli::load::LoadedPolicy;
+use crate::cli::print;
+use crate::cli::test::cases::NoCases;
+use crate::cli::test::coverage::Coverage;
+use crate::config::load::Machine;
+use crate::config::schema::cases_schema;
+use crate::engine::example::judge;
+use crate::engine::example::wrong;
+use crate::model::example::Example;
+use crate::model::problem::Place;
+use crate::policy::trace::Notes;
+use crate::snapshot::Snapshot;
+use crate::telemetry::clock;
+
+/// Try the examples in a policy's routes, and cases from files
+///
+/// A case is a request and what must become of it. It is judged by the very walk of `serve`, with the caller taken for
+/// granted, so neither tokens nor a server are needed. docs/changes.md shows how cases are written.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Exit status: 0 all pass, 3 something fails, 2 a bad policy, bad cases or wrong arguments, 1 anything else.
+
+Example:
+  postern test -c postern.yaml tests/ --coverage"
+)]
+pub struct Test {
+    /// Files of cases, or folders of such; without any, only the policy's own examples are tried
+    #[arg(value_name = "PATH")]
+    files: Vec<PathBuf>,
+    /// The policy: a file, or a folder of files
+    #[arg(long, short, env = crate::cli::CONFIG_VARIABLE, hide_env_values = true, value_name = "PATH", default_value = crate::cli::DEFAULT_CONFIG)]
+    config: PathBuf,
+    /// Say, too, which routes and conditions no case exercises
+    #[arg(long)]
+    coverage: bool,
+    /// Fail when there is such a route or condition
+    #[arg(long)]
+    require_coverage: bool,
+    /// Name what passes, too
+    #[arg(long, short)]
+    verbose: bool,
+    /// Write a report for build servers to this file, as JUnit does
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Print the JSON Schema of files of cases instead, for editors
+    #[arg(long, conflicts_with_all = ["files", "coverage", "require_coverage", "verbose", "junit", "json"])]
+    schema: bool,
+}
+
+/// One request that was tried.
+#[derive(Debug)]
+struct Tried {
+    place: Place,
+    name: Option<String>,
+    /// `GET https://app.test/ as alice from 192.0.2.1`.
+    request: String,
+    /// What became of it.
+    came_of_it: String,
+    /// What is wrong with that.
+    wrong: Option<String>,
+}
+
+impl Test {
+    /// Try everything, and say by the exit status whether all pass.
+    pub fn run(&self) -> anyhow::Result<u8> {
+        if self.schema {
+            print::out(&format!("{:#}\n", cases_schema()));
+            return Ok(0);
+        }
+        let Some(policy) = LoadedPolicy::load_untried(&self.config, &Machine, self.json) else {
+            return Ok(crate::cli::INVALID);
+        };
+        let snapshot = &policy.snapshot;
+        let written = match cases::read(&self.files, snapshot, &Machine) {
+            Ok(written) => written,
+            Err(NoCases::Unreadable(error)) => return Err(error),
+            Err(NoCases::Bad(report)) => {
+                match self.json {
+                    true => print::out(&format!("{:#}\n", report.json())),
+                    false => print::err(&report.text(print::may_colour())),
+                }
+                return Ok(crate::cli::INVALID);
+            }
+        };
+        let (now, mut coverage) = (clock::now(), Coverage::default());
+        let examples = snapshot.examples.iter().chain(&written);
+        let tried: Vec<Tried> = examples.flat_map(|example| tried(snapshot, example, now, &mut coverage)).collect();
+        if tried.is_empty() {
+            bail!("there is nothing to try: name files of cases, or write `examples` in the policy's routes");
+        }
+        let gaps = (self.coverage || self.require_coverage).then(|| coverage.gaps(snapshot));
+        if let Some(path) = &self.junit {
+            let written = std::fs::write(path, render::junit(&tried)?);
+            written.with_context(|| format!("cannot write `{}`", path.display()))?;
+        }
+        print::out(&match self.json {
+            true => format!("{:#}\n", render::json(&tried, gaps.as_ref())),
+            false => render::text(&tried, gaps.as_ref(), self.verbose),
+        });
+        let failed = tried.iter().any(|tried| tried.wrong.is_some())
+            || self.require_coverage && gaps.is_some_and(|gaps| !gaps.gaps.is_empty());
+        Ok(if failed { crate::cli::DENIED } else { 0 })
+    }
+}
+
+/// Every request of an example.
+fn tried(snapshot: &Snapshot, example: &Example, now: Timestamp, coverage: &mut Coverage) -> Vec<Tried> {
+    let one = |request: &crate::model::example::ExampleRequest| {
+        let mut notes = Notes::default();
+        let (came_of_it, wrong) = match judge(snapshot, request, now, &mut notes) {
+            Ok(judged) => {
+                coverage.note(&judged, &notes);
+                (judged.to_string(), wrong(example, &judged))
+            }
+            Err(lacking) => (lacking.clone(), Some(lacking)),
+        };
+        let (place, name) = (example.place.clone(), example.name.clone());
+        Tried { place, name, request: request.to_string(), came_of_it, wrong }
+    };
+    example.requests.iter().map(one).collect()
+}
