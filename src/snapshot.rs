@@ -172,6 +172,14 @@ impl Snapshot {
         }
     }
 
+    /// Go on with the tokens that an earlier policy has verified: those of sources that verify as theirs did.
+    pub fn take_tokens_of(&self, earlier: &Snapshot) {
+        for source in &self.identities {
+            let held = earlier.identities.iter().find(|held| held.name == source.name);
+            held.into_iter().for_each(|held| source.take_over(held));
+        }
+    }
+
     /// Go on with the budgets of an earlier policy: those of limits that are the same in both. `false` where that cannot
     /// be, because they have another memory now. A store that all instances share has its own, and keeps its connection.
     pub fn take_budgets_of(&mut self, earlier: &Snapshot) -> bool {

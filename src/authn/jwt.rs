@@ -13,6 +13,7 @@ mod token;
 mod verify;
 
 use std::sync::Arc;
+use std::sync::OnceLock;
 
 use jiff::Timestamp;
 
@@ -28,6 +29,7 @@ use crate::authn::place::TokenPlace;
 use crate::model::identity::Claims;
 use crate::model::identity::Identity;
 use crate::model::key_status::TokenCacheStatus;
+use cache::Reign;
 pub(in crate::authn) use cache::Remembered;
 use cache::TokenCache;
 use header::Header;
@@ -129,12 +131,48 @@ impl JwtSettings {
     }
 }
 
+impl JwtSettings {
+    /// Would both make the same of every token that the same keys have signed? Whatever is added here counts until
+    /// somebody says that it does not.
+    fn verifies_as(&self, other: &JwtSettings) -> bool {
+        let JwtSettings {
+            source,
+            issuer,
+            audience,
+            algorithms,
+            // Where a token stands is judged before.
+            places: _,
+            kind,
+            authorized_parties,
+            leeway,
+            max_lifetime,
+            insecure_bound_tokens,
+            cached_tokens,
+            mapping,
+            keys: _,
+        } = self;
+        *source == other.source
+            && *issuer == other.issuer
+            && *audience == other.audience
+            && *algorithms == other.algorithms
+            && *kind == other.kind
+            && *authorized_parties == other.authorized_parties
+            && *leeway == other.leeway
+            && *max_lifetime == other.max_lifetime
+            && *insecure_bound_tokens == other.insecure_bound_tokens
+            && *cached_tokens == other.cached_tokens
+            && *mapping == other.mapping
+    }
+}
+
 /// One issuer's tokens.
 #[derive(Debug)]
 pub struct JwtSource {
     settings: Box<JwtSettings>,
     issuer: Arc<str>,
-    cache: Option<TokenCache>,
+    /// Made when it is first needed, unless an earlier policy's is [taken over](JwtSource::take_over) before.
+    cache: OnceLock<Option<Arc<TokenCache>>>,
+    reign: Reign,
     headers: Headers,
 }
 
@@ -180,9 +218,23 @@ impl JwtSource {
             return Err(JwtError::NoKeyFor(*first));
         }
         let issuer = issuer.as_str().into();
-        let cache = TokenCache::new(settings.cached_tokens);
         let headers = Headers::new(settings.algorithms.clone());
-        Ok(JwtSource { settings: Box::new(settings), issuer, cache, headers })
+        let (cache, reign) = (OnceLock::new(), Reign::default());
+        Ok(JwtSource { settings: Box::new(settings), issuer, cache, reign, headers })
+    }
+
+    fn cache(&self) -> Option<&TokenCache> {
+        self.cache.get_or_init(|| TokenCache::new(self.settings.cached_tokens).map(Arc::new)).as_deref()
+    }
+
+    /// Remember what an earlier policy's source of this name has verified, if it did so by the very terms that hold here.
+    /// With which keys is looked at token by token. Too late once a token was judged.
+    pub(super) fn take_over(&self, earlier: &JwtSource) {
+        if self.settings.verifies_as(&earlier.settings)
+            && let Some(cache) = earlier.cache.get()
+        {
+            let _ = self.cache.set(cache.clone());
+        }
     }
 
     /// Exactly what `iss` must be.
@@ -212,7 +264,7 @@ impl JwtSource {
 
     /// How the verified tokens of this source are remembered, if they are.
     pub fn tokens(&self) -> Option<TokenCacheStatus> {
-        self.cache.as_ref().map(TokenCache::status)
+        self.cache().map(TokenCache::status)
     }
 
     /// Is a token of this issuer this source's business?
@@ -222,8 +274,8 @@ impl JwtSource {
 
     /// A token that this source verified with the set in force, and that is still valid.
     pub(super) fn recall(&self, token: &[u8], now: Timestamp) -> Option<Arc<Remembered>> {
-        let cache = self.cache.as_ref()?;
-        let remembered = cache.find(token, &self.settings.keys.current(now)?)?;
+        let cache = self.cache()?;
+        let remembered = cache.find(token, &self.settings.keys.current(now)?, &self.reign)?;
         if remembered.lifetime.judge(self.settings.leeway, self.settings.max_lifetime, now).is_err() {
             cache.forget(token);
             return None;
@@ -262,7 +314,7 @@ impl JwtSource {
     ) -> Result<Verdict, TokenError> {
         let settings = &self.settings;
         let set = settings.keys.current(now);
-        if let Some(cache) = &self.cache {
+        if let Some(cache) = self.cache() {
             cache.missed();
         }
         let header = self.headers.read(token.header)?;
@@ -297,10 +349,11 @@ impl JwtSource {
         });
         // The one thing `Identity::verified` still judges is the soundness of subject and user.
         let identity = Arc::new(identity.map_err(|_| TokenError::UnsoundName)?);
-        if let Some(cache) = &self.cache {
+        if let Some(cache) = self.cache() {
             let (identity, lifetime) = (Arc::clone(&identity), registered.lifetime);
             let kid = key.kid().map(Into::into);
-            cache.remember(text, Remembered { identity, lifetime, kid, algorithm, keys: Arc::clone(&set) });
+            let (keys, reign) = (Arc::clone(&set), self.reign.clone());
+            cache.remember(text, Remembered { identity, lifetime, kid, algorithm, keys, reign });
         }
         Ok(Verdict::Verified(identity))
     }

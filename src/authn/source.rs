@@ -52,6 +52,13 @@ impl Source {
         }
     }
 
+    /// Go on with what a source of this name under an earlier policy has verified, where that holds here, too.
+    pub fn take_over(&self, earlier: &Source) {
+        if let (Kind::Jwt(source), Kind::Jwt(earlier)) = (&self.kind, &earlier.kind) {
+            source.take_over(earlier);
+        }
+    }
+
     /// Its API keys, if it has any.
     pub fn api_keys(&self) -> Option<&ApiKeySource> {
         match &self.kind {

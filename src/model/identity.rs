@@ -244,6 +244,13 @@ fn pack(claims: &Claims) -> Packed {
 }
 
 impl Identity {
+    /// The same identity, of which no headers are prepared yet: for another policy than the one that asked first.
+    pub fn unprepared(&self) -> Identity {
+        let Identity { source, issuer, facts, prepared: _ } = self;
+        let (source, issuer) = (Arc::clone(source), Arc::clone(issuer));
+        Identity { source, issuer, facts: facts.clone(), prepared: OnceLock::new() }
+    }
+
     /// The headers of an allow to this caller, and what was left out of them. They are kept for the first terms that
     /// ask, which are as good as always the only ones.
     pub fn allow_headers<E>(

@@ -214,6 +214,7 @@ where
         // Whatever happens from here, nothing goes on for a policy that is not in force.
         let guard = keys.clone().drop_guard();
         new.take_keys_of(&old);
+        new.take_tokens_of(&old);
         let started = new.keep_keys_fresh(self.now.clone(), &keys).map_err(|error| error.to_string());
         let started =
             started.and_then(|()| new.ask_providers(self.now.clone(), &keys).map_err(|error| error.to_string()));

@@ -110,7 +110,7 @@ impl KeySet {
     }
 
     /// Were both read from the same document?
-    pub(super) fn is_of_same_document(&self, other: &KeySet) -> bool {
+    pub(in crate::authn) fn is_of_same_document(&self, other: &KeySet) -> bool {
         self.digest.is_some() && self.digest == other.digest
     }
 

@@ -1,8 +1,9 @@
 //! Tokens that were verified before. A client sends the same token with every request; its signature need not be
 //! computed anew as long as the very keys are in force with which it was verified (K6).
 //!
-//! The key is the whole text of the token, compared octet by octet (K7, J20), in a cache of one source under one policy.
-//! Nothing but success is remembered, and a remembered token is judged by the clock every time.
+//! The key is the whole text of the token, compared octet by octet (K7, J20), in a cache of one source. Nothing but
+//! success is remembered, and a remembered token is judged by the clock every time. The next policy goes on with the
+//! cache where its source verifies by the very same terms; of a token it is asked about it makes an identity of its own.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -36,6 +37,18 @@ pub(in crate::authn) struct Remembered {
     pub(super) algorithm: Algorithm,
     /// The set in force when it was verified.
     pub(super) keys: Arc<KeySet>,
+    /// Under which policy.
+    pub(super) reign: Reign,
+}
+
+/// Tells one source under one policy from every other.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reign(Arc<()>);
+
+impl Reign {
+    fn is(&self, other: &Reign) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 impl TokenCache {
@@ -51,8 +64,28 @@ impl TokenCache {
     }
 
     /// What was made of this very token with these very keys. Whether it is valid now is for the caller to judge.
-    pub(super) fn find(&self, token: &[u8], keys: &Arc<KeySet>) -> Option<Arc<Remembered>> {
-        self.tokens.get(token).filter(|remembered| Arc::ptr_eq(&remembered.keys, keys))
+    pub(super) fn find(&self, token: &[u8], keys: &Arc<KeySet>, reign: &Reign) -> Option<Arc<Remembered>> {
+        let found = self.tokens.get(token)?;
+        let same = Arc::ptr_eq(&found.keys, keys);
+        if same && found.reign.is(reign) {
+            return Some(found);
+        }
+        // The same keys, read again from the same document.
+        if !same && !found.keys.is_of_same_document(keys) {
+            return None;
+        }
+        let Remembered { identity, lifetime, kid, algorithm, .. } = &*found;
+        let renewed = Arc::new(Remembered {
+            // What was prepared of it belongs to another policy.
+            identity: Arc::new(identity.unprepared()),
+            lifetime: *lifetime,
+            kid: kid.clone(),
+            algorithm: *algorithm,
+            keys: Arc::clone(keys),
+            reign: reign.clone(),
+        });
+        self.tokens.insert(token.into(), Arc::clone(&renewed));
+        Some(renewed)
     }
 
     /// What was found could be used.
@@ -127,22 +160,39 @@ mod tests {
             kid: None,
             algorithm: Algorithm::EdDsa,
             keys: Arc::clone(keys),
+            reign: Reign::default(),
         }
     }
 
     #[test]
     fn k7_only_the_very_token_with_the_very_keys_is_found() {
         let cache = TokenCache::new(8).expect("a cache");
-        let keys = Arc::new(Signer::new(Algorithm::EdDsa).set("one"));
-        let same_keys = Arc::new(Signer::new(Algorithm::EdDsa).set("one"));
-        cache.remember("aaa.bbb.ccc", remembered(&keys));
-        assert!(cache.find(b"aaa.bbb.ccc", &keys).is_some());
-        assert!(cache.find(b"aaa.bbb.ccc", &same_keys).is_none(), "another set, whatever it holds");
+        let signer = Signer::new(Algorithm::EdDsa);
+        let keys = Arc::new(signer.set("one"));
+        let first = remembered(&keys);
+        let reign = first.reign.clone();
+        let identity = Arc::clone(&first.identity);
+        cache.remember("aaa.bbb.ccc", first);
+        let find = |token: &[u8], keys: &Arc<KeySet>, reign: &Reign| {
+            cache.find(token, keys, reign).map(|found| Arc::clone(&found.identity))
+        };
+        assert!(find(b"aaa.bbb.ccc", &keys, &reign).is_some_and(|found| Arc::ptr_eq(&found, &identity)));
         for other in ["aaa.bbb.ccd", "aaa.bbb.cc", "aaa.bbb.cccc", "AAA.bbb.ccc", ""] {
-            assert!(cache.find(other.as_bytes(), &keys).is_none(), "{other}");
+            assert!(find(other.as_bytes(), &keys, &reign).is_none(), "{other}");
         }
+        for other in [Signer::new(Algorithm::EdDsa).set("one"), signer.set("two")] {
+            assert!(find(b"aaa.bbb.ccc", &Arc::new(other), &reign).is_none(), "other keys, or the same by other names");
+        }
+        // The next policy has an identity of its own, once.
+        let next = Reign::default();
+        let own = find(b"aaa.bbb.ccc", &keys, &next).expect("the same keys");
+        assert!(!Arc::ptr_eq(&own, &identity) && own == identity);
+        assert!(find(b"aaa.bbb.ccc", &keys, &next).is_some_and(|found| Arc::ptr_eq(&found, &own)));
+        // And so has one that read the same document again.
+        let again = Arc::new(signer.set("one"));
+        assert!(find(b"aaa.bbb.ccc", &again, &next).is_some_and(|found| !Arc::ptr_eq(&found, &own) && found == own));
         cache.forget(b"aaa.bbb.ccc");
-        assert!(cache.find(b"aaa.bbb.ccc", &keys).is_none());
+        assert!(find(b"aaa.bbb.ccc", &again, &next).is_none());
         assert!(TokenCache::new(0).is_none());
     }
 

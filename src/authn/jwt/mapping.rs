@@ -14,7 +14,7 @@ pub use group::Rename;
 pub use group::Split;
 
 /// Where an issuer writes what.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimMapping {
     /// The user name: one text. Required in every token.
     pub user: ClaimPath,

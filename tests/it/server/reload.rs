@@ -25,6 +25,9 @@ use postern::snapshot::Snapshot;
 use postern::telemetry::Telemetry;
 use postern::telemetry::clock;
 
+use crate::fuzz::world;
+use crate::limits::instance;
+use crate::limits::instance::Instance;
 use crate::proxy::client;
 use crate::proxy::ports;
 use crate::proxy::process::Process;
@@ -377,4 +380,53 @@ fn a_key_is_made_used_replaced_and_revoked_while_the_server_runs() {
         let half = key.rsplit('_').next().expect("a secret");
         assert!(!log.contains(half) && !metrics.contains(half), "a secret shows");
     }
+}
+
+/// Lookups of tokens that were verified before, and of those that were not.
+fn lookups(instance: &Instance) -> (u64, u64) {
+    let count = |result: &str| {
+        let series = format!("postern_token_cache_lookups_total{{outcome=\"{result}\",source=\"people\"}}");
+        let metrics = instance.page("/metrics");
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&series).map(str::to_owned));
+        line.unwrap_or_else(|| panic!("no {series} in\n{metrics}")).trim().parse().expect("a number")
+    };
+    (count("hit"), count("miss"))
+}
+
+#[test]
+fn k6_verified_tokens_outlive_a_reload_that_leaves_their_terms_alone_and_no_other() {
+    let folder = tempfile::TempDir::new().expect("a scratch folder");
+    let keys = folder.path().join("keys.json");
+    std::fs::write(&keys, world::key_set()).expect("a file");
+    let mut instance = Instance::start(&format!(
+        "identity:\n  people:\n    jwt:\n      issuer: https://sso.test\n      audience: [web]\n      jwks_file: '{}'\n      \
+         algorithms: [EdDSA]\n      max_lifetime: 3650d\n      claims: {{user: preferred_username, groups: groups}}\n\
+         defaults: {{headers: {{user: X-First}}}}\n\
+         hosts: {{app.test: {{routes: [{{path: /**, require: {{groups: [staff]}}}}]}}}}\n",
+        keys.display()
+    ));
+    let alice = &world::PEOPLE[0].token;
+    let ask = |instance: &Instance| {
+        let check = instance::check("/", "192.0.2.1");
+        let check = check.replace("\r\n\r\n", &format!("\r\nAuthorization: Bearer {alice}\r\n\r\n"));
+        client::send(instance.http, check.as_bytes()).expect("an answer")
+    };
+    let reply = ask(&instance);
+    assert_eq!((reply.status, reply.all("x-first")), (200, vec!["alice"]));
+    assert_eq!(lookups(&instance), (0, 1));
+    // Another header, another rule: nobody is verified anew, and both hold at once.
+    instance.change("X-First", "X-Second");
+    instance.wait_for("postern_config_generation 2");
+    let reply = ask(&instance);
+    assert_eq!((reply.status, reply.all("x-first"), reply.all("x-second")), (200, vec![], vec!["alice"]));
+    assert_eq!(lookups(&instance), (1, 1));
+    instance.change("[staff]", "[nobody]");
+    instance.wait_for("postern_config_generation 3");
+    assert_eq!(ask(&instance).status, 403);
+    assert_eq!(lookups(&instance), (2, 1));
+    // Another audience: what was verified says nothing any more.
+    instance.change("[web]", "[other]");
+    instance.wait_for("postern_config_generation 4");
+    assert_eq!(ask(&instance).status, 401);
+    assert_eq!(lookups(&instance), (0, 1));
 }

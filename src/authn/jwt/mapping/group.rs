@@ -14,7 +14,7 @@ use crate::model::claim_path::ClaimPath;
 const REGEX_SIZE: usize = 1 << 20;
 
 /// A claim that holds groups, and what is made of them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupClaim {
     pub claim: ClaimPath,
     pub split: Split,
@@ -42,7 +42,7 @@ pub enum Split {
 }
 
 /// Another name for a group.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rename {
     rule: Rule,
     /// What the rule does not match stays as it is, instead of being left out. What stays can then be called like
@@ -55,6 +55,19 @@ enum Rule {
     StripPrefix(String),
     Replace(Regex, String),
 }
+
+/// By what is written: all expressions are compiled alike.
+impl PartialEq for Rule {
+    fn eq(&self, other: &Rule) -> bool {
+        match (self, other) {
+            (Rule::StripPrefix(own), Rule::StripPrefix(other)) => own == other,
+            (Rule::Replace(own, by), Rule::Replace(other, with)) => own.as_str() == other.as_str() && by == with,
+            (Rule::StripPrefix(_), Rule::Replace(..)) | (Rule::Replace(..), Rule::StripPrefix(_)) => false,
+        }
+    }
+}
+
+impl Eq for Rule {}
 
 impl Rename {
     /// Take the prefix off.

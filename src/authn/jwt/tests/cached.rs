@@ -100,6 +100,78 @@ fn k7_sources_share_no_memory() {
     assert_eq!(verdict(&other, &token, NOW), "`aud` names none of ours");
 }
 
+/// The next policy's source, and whether it went on with what this one had verified.
+fn goes_on(issuer: &Issuer, keys: &Arc<Keys>, next_keys: &Arc<Keys>, change: impl FnOnce(&mut JwtSettings)) -> bool {
+    let settings = || JwtSettings { cached_tokens: 16, ..issuer.settings("people", &[TokenPlace::Bearer]) };
+    let first = JwtSource::build(JwtSettings { keys: keys.clone(), ..settings() }).expect("a source");
+    let token = issuer.token(json!({}));
+    assert!(verdict(&first, &token, NOW).contains("u-1"));
+    let mut settings = JwtSettings { keys: next_keys.clone(), ..settings() };
+    change(&mut settings);
+    let next = JwtSource::build(settings).expect("a source");
+    next.take_over(&first);
+    next.recall(token.as_bytes(), now()).is_some()
+}
+
+#[test]
+fn k6_the_next_policy_goes_on_with_tokens_only_where_it_verifies_by_the_same_terms() {
+    let issuer = Issuer::new(ISSUER, Algorithm::EdDsa);
+    let other = Issuer::new(ISSUER, Algorithm::EdDsa);
+    let fixed = |set| Arc::new(Keys::fixed("people", ISSUER, set));
+    let (keys, again) = (fixed(issuer.signer.set("k1")), fixed(issuer.signer.set("k1")));
+    assert!(goes_on(&issuer, &keys, &keys, |_| {}));
+    assert!(goes_on(&issuer, &keys, &again, |_| {}), "the same document, read again");
+    assert!(goes_on(&issuer, &keys, &again, |settings| settings.places = vec![TokenPlace::Basic]));
+    let gone =
+        [fixed(other.signer.set("k1")), fixed(set(&[issuer.signer.jwk("k1"), other.signer.jwk("k2")])), remote()];
+    for keys_then in gone {
+        assert!(!goes_on(&issuer, &keys, &keys_then, |_| {}), "other keys");
+    }
+    let group = |name: &str| GroupClaim::plain(crate::model::claim_path::ClaimPath::parse(name).expect("a path"));
+    let renamed = |by: &str| Some(Rename::replace("(.*)", by, false).expect("an expression"));
+    let changes: [(&str, Box<dyn FnOnce(&mut JwtSettings)>); 13] = [
+        ("source", Box::new(|settings| settings.source = "others".into())),
+        ("audience", Box::new(|settings| settings.audience.push("more".into()))),
+        ("algorithms", Box::new(|settings| settings.algorithms.push(Algorithm::Es256))),
+        ("kind", Box::new(|settings| settings.kind = TokenKind::Access)),
+        ("parties", Box::new(|settings| settings.authorized_parties = vec!["app".into()])),
+        ("leeway", Box::new(|settings| settings.leeway = 1)),
+        ("lifetime", Box::new(|settings| settings.max_lifetime = 7200)),
+        ("bound", Box::new(|settings| settings.insecure_bound_tokens = true)),
+        ("size", Box::new(|settings| settings.cached_tokens = 17)),
+        ("user", Box::new(|settings| settings.mapping.user_form.prefix = "sso:".into())),
+        ("groups", Box::new(move |settings| settings.mapping.groups = vec![group("roles")])),
+        ("renamed groups", Box::new(move |settings| settings.mapping.groups[0].rename = renamed("x$1"))),
+        ("mail", Box::new(|settings| settings.mapping.email_proof = EmailProof::Issuer)),
+    ];
+    for (what, change) in changes {
+        assert!(!goes_on(&issuer, &keys, &again, change), "{what}");
+    }
+    // A token that was never seen is verified, whoever remembers what.
+    let first = JwtSource::build(issuer.settings("people", &[TokenPlace::Bearer])).expect("a source");
+    let next = JwtSource::build(issuer.settings("people", &[TokenPlace::Bearer])).expect("a source");
+    next.take_over(&first);
+    assert!(next.recall(issuer.token(json!({})).as_bytes(), now()).is_none());
+}
+
+#[test]
+fn k6_withdrawn_keys_are_forgotten_by_the_next_policy_as_well() {
+    let issuer = Issuer::new(ISSUER, Algorithm::EdDsa);
+    let (keys, next_keys) = (remote(), remote());
+    keys.enter(Ok(issuer.signer.set("k1")), now());
+    let (first, next) = (source(&issuer, &keys, 16), source(&issuer, &next_keys, 16));
+    let token = issuer.token(json!({}));
+    assert!(verdict(&first, &token, NOW).contains("u-1"));
+    next.take_over(&first);
+    assert!(next.recall(token.as_bytes(), now()).is_none(), "no keys yet");
+    next_keys.enter(Ok(issuer.signer.set("k1")), now());
+    let held = next.recall(token.as_bytes(), now()).expect("the same keys");
+    assert!(!Arc::ptr_eq(&held.identity, &first.recall(token.as_bytes(), now()).expect("as before").identity));
+    next_keys.enter(Ok(Signer::new(Algorithm::EdDsa).set("k1")), at(NOW + 60));
+    assert!(next.recall(token.as_bytes(), at(NOW + 60)).is_none());
+    assert!(first.recall(token.as_bytes(), at(NOW + 60)).is_some(), "its keys are in force");
+}
+
 /// Something that happens between two requests.
 #[derive(Clone, Debug)]
 enum Event {
