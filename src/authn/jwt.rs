@@ -36,6 +36,7 @@ use header::Header;
 use header::Headers;
 
 pub use algorithm::Algorithm;
+pub use cache::CACHED_TOKEN;
 pub use cache::DEFAULT_CACHED_TOKENS;
 pub(in crate::authn) use claims::judge_audience;
 pub(in crate::authn) use claims::seconds;

@@ -158,7 +158,9 @@ impl Serve {
             listen.grpc = self.listen_grpc.or(listen.grpc.take());
             listen.http = self.listen_http.or(listen.http.take());
             listen.admin = self.listen_admin.or(listen.admin.take());
-            let limits = Limits { drain_delay: self.drain_delay, drain: self.drain_within, ..Limits::default() };
+            let memory = Machine.memory_limit();
+            let bounds = Limits::default().within(memory);
+            let limits = Limits { drain_delay: self.drain_delay, drain: self.drain_within, ..bounds };
             let threads = self.threads.unwrap_or(Settings::default().threads);
             let sharing = if self.take_over { Sharing::Shared } else { Sharing::Alone };
             let server = Server::bind(&prepared.listen, sharing, inherited)?;
@@ -235,6 +237,8 @@ async fn serve<A: Authorize>(prepared: Prepared<A>, settings: Settings, server: 
         listen.http = bound.http.as_ref().map(tracing::field::display),
         listen.admin = bound.admin.as_ref().map(tracing::field::display),
         threads = settings.threads.get(),
+        memory = Machine.memory_limit(),
+        connections = settings.limits.connections,
         "serving"
     );
     service::ready("serving");

@@ -3,6 +3,7 @@
 mod complete;
 mod draft;
 mod inputs;
+mod memory;
 mod merge;
 mod surroundings;
 mod world;

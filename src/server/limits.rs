@@ -40,6 +40,29 @@ pub struct Limits {
     pub drain: Duration,
 }
 
+/// What an idle connection takes, in octets.
+const CONNECTION: u64 = 20 * 1024;
+/// What a check takes that waits for somebody.
+const CHECK: u64 = 8 * 1024;
+
+impl Limits {
+    /// The same in a process that may use so much memory: of each thing that a client can ask for, no more than a part of
+    /// that, and never more than without such a bound.
+    pub fn within(self, memory: Option<u64>) -> Limits {
+        let Some(memory) = memory else { return self };
+        let share = |part: u64, each: u64, least: usize, most: usize| {
+            usize::try_from(memory / part / each).unwrap_or(usize::MAX).max(least).min(most)
+        };
+        Limits {
+            connections: share(4, CONNECTION, 64, self.connections),
+            connections_per_peer: share(8, CONNECTION, 32, self.connections_per_peer),
+            in_flight: share(8, CHECK, 256, self.in_flight),
+            unfinished: share(16, 1, 1024 * 1024, self.unfinished),
+            ..self
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
@@ -57,5 +80,28 @@ impl Default for Limits {
             drain_delay: Duration::ZERO,
             drain: Duration::from_secs(10),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_bounds_what_clients_may_take_and_never_widens_it() {
+        let of = |memory| {
+            let limits = Limits::default().within(memory);
+            (limits.connections, limits.connections_per_peer, limits.in_flight, limits.unfinished)
+        };
+        let whole = (10_000, 5_000, 10_000, 4 << 20);
+        assert_eq!(of(None), whole);
+        assert_eq!(of(Some(1 << 40)), whole);
+        assert_eq!(of(Some(64 << 20)), (819, 409, 1024, 4 << 20));
+        assert_eq!(of(Some(32 << 20)), (409, 204, 512, 2 << 20));
+        assert_eq!(of(Some(0)), (64, 32, 256, 1 << 20));
+        // All of it together leaves room for the policy and its caches.
+        let Limits { connections, in_flight, unfinished, .. } = Limits::default().within(Some(64 << 20));
+        let most = connections as u64 * CONNECTION + in_flight as u64 * CHECK + unfinished as u64;
+        assert!(most <= (64 << 20) / 2, "{most}");
     }
 }

@@ -28,6 +28,8 @@ use crate::snapshot::role::Roles;
 const IPV6_PREFIX: u8 = 64;
 /// The memory for budgets, where nothing is written: a million of them.
 const MEMORY: u64 = 32 << 20;
+/// Of the memory that the process may use, one part in so many at most, where nothing is written.
+const SHARE: u64 = 8;
 /// The least and the most.
 const MEMORIES: std::ops::RangeInclusive<u64> = 64 << 10..=64 << 30;
 /// The most rates of one limit.
@@ -167,7 +169,10 @@ impl Book {
                 MEMORY
             })
         });
-        let memory = memory.unwrap_or(MEMORY);
+        let memory = memory.unwrap_or_else(|| {
+            let share = surroundings.memory_limit().map_or(MEMORY, |limit| limit / SHARE);
+            MEMORY.min(share).max(*MEMORIES.start())
+        });
         (!self.limits.is_empty()).then_some(Built { rules: self.limits, memory, shared })
     }
 

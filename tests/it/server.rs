@@ -7,6 +7,7 @@ mod http;
 mod lever;
 mod listener;
 mod overload;
+mod quota;
 mod reload;
 mod tls;
 mod watch;

@@ -20,7 +20,7 @@ pub const DEFAULT_CACHED_TOKENS: u32 = 4096;
 
 /// What one token may take, in octets: with `n` tokens allowed, all of them together take no more than `n` times this,
 /// and there are fewer than `n` if some are larger.
-const OCTETS_EACH: u32 = 8 * 1024;
+pub const CACHED_TOKEN: u32 = 8 * 1024;
 
 /// The verified tokens of one source.
 pub(super) struct TokenCache {
@@ -54,7 +54,7 @@ impl Reign {
 impl TokenCache {
     /// A cache of so many tokens; `None` for none.
     pub(super) fn new(tokens: u32) -> Option<TokenCache> {
-        let capacity = u64::from(tokens) * u64::from(OCTETS_EACH);
+        let capacity = u64::from(tokens) * u64::from(CACHED_TOKEN);
         let expected = usize::try_from(tokens).unwrap_or(usize::MAX);
         (tokens > 0).then(|| TokenCache {
             tokens: quick_cache::sync::Cache::with_weighter(expected, capacity, Weight),
@@ -123,7 +123,7 @@ struct Weight;
 impl quick_cache::Weighter<Box<[u8]>, Arc<Remembered>> for Weight {
     /// About what a token and its identity take: the text, the claims, the headers made of them, and change.
     fn weight(&self, token: &Box<[u8]>, _: &Arc<Remembered>) -> u64 {
-        (1024 + 4 * token.len() as u64).max(u64::from(OCTETS_EACH))
+        (1024 + 4 * token.len() as u64).max(u64::from(CACHED_TOKEN))
     }
 }
 

@@ -90,6 +90,11 @@ impl World for Recorder<'_> {
     fn readable_by_others(&self, path: &Path) -> bool {
         self.world.readable_by_others(path)
     }
+
+    // What changes with the machine is no file of the policy.
+    fn memory_limit(&self) -> Option<u64> {
+        self.world.memory_limit()
+    }
 }
 
 /// Every file and folder that a load looked at, and what it saw.

@@ -36,6 +36,11 @@ impl<'w> Surroundings<'w> {
         }
     }
 
+    /// The memory that this process may use, in octets; `None` where nobody limits it.
+    pub fn memory_limit(&self) -> Option<u64> {
+        self.world.memory_limit()
+    }
+
     /// The content of a file.
     pub fn file(&self, at: &At<String>) -> Result<Vec<u8>, Problem> {
         let path = self.folder.join(&at.value);

@@ -296,6 +296,10 @@ impl World for HandsOver<'_> {
     fn readable_by_others(&self, path: &Path) -> bool {
         Machine.readable_by_others(path)
     }
+
+    fn memory_limit(&self) -> Option<u64> {
+        None
+    }
 }
 
 #[test]

@@ -11,6 +11,8 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::config::load::memory;
+
 /// Reads one file.
 pub type Reader = Arc<dyn Fn() -> io::Result<Vec<u8>> + Send + Sync>;
 
@@ -31,6 +33,9 @@ pub trait World {
     /// May every user of the machine read this file? Not if they cannot enter a folder on the way to it. False where nobody
     /// can say.
     fn readable_by_others(&self, path: &Path) -> bool;
+
+    /// The memory that this process may use, in octets, by its control groups; `None` where nobody limits it.
+    fn memory_limit(&self) -> Option<u64>;
 }
 
 /// The machine we run on.
@@ -67,6 +72,10 @@ impl World for Machine {
         let Ok(path) = fs::canonicalize(path) else { return false };
         permits(&path, READ) && path.ancestors().skip(1).all(|folder| permits(folder, ENTER))
     }
+
+    fn memory_limit(&self) -> Option<u64> {
+        memory::limit(self)
+    }
 }
 
 /// The machine as a running server sees it: nothing but files is read, since a pipe would keep it waiting for ever.
@@ -96,6 +105,10 @@ impl World for Disk {
 
     fn readable_by_others(&self, path: &Path) -> bool {
         Machine.readable_by_others(path)
+    }
+
+    fn memory_limit(&self) -> Option<u64> {
+        Machine.memory_limit()
     }
 }
 
@@ -168,6 +181,10 @@ impl World for Pretend {
 
     fn readable_by_others(&self, _: &Path) -> bool {
         false
+    }
+
+    fn memory_limit(&self) -> Option<u64> {
+        memory::limit(self)
     }
 }
 

@@ -13,6 +13,7 @@ use crate::authn::jwks::Keys;
 use crate::authn::jwks::RemoteSettings;
 use crate::authn::jwks::Times;
 use crate::authn::jwt::Algorithm;
+use crate::authn::jwt::CACHED_TOKEN;
 use crate::authn::jwt::DEFAULT_CACHED_TOKENS;
 use crate::authn::jwt::DEFAULT_LEEWAY;
 use crate::authn::jwt::DEFAULT_MAX_LIFETIME;
@@ -68,7 +69,7 @@ pub(super) fn source(
         leeway,
         max_lifetime,
         insecure_bound_tokens: jwt.insecure_bound_tokens,
-        cached_tokens: cached_tokens(jwt, problems),
+        cached_tokens: cached_tokens(jwt, surroundings.memory_limit(), problems),
         mapping,
         keys: Arc::new(keys),
     });
@@ -111,9 +112,16 @@ fn algorithms(jwt: &tree::Jwt, problems: &mut Problems) -> Vec<Algorithm> {
     algorithms
 }
 
-fn cached_tokens(jwt: &tree::Jwt, problems: &mut Problems) -> u32 {
+fn cached_tokens(jwt: &tree::Jwt, memory: Option<u64>, problems: &mut Problems) -> u32 {
     const MOST: u32 = 1_000_000;
-    let Some(written) = &jwt.token_cache else { return DEFAULT_CACHED_TOKENS };
+    /// Where nothing is written: of the memory that the process may use one part in so many at most, and so many tokens
+    /// at least.
+    const SHARE: u64 = 8;
+    const LEAST: u32 = 64;
+    let Some(written) = &jwt.token_cache else {
+        let room = memory.map_or(u64::MAX, |memory| memory / SHARE / u64::from(CACHED_TOKEN));
+        return u32::try_from(room).unwrap_or(u32::MAX).clamp(LEAST, DEFAULT_CACHED_TOKENS);
+    };
     if written.value > MOST {
         let message = format!("{} tokens are too many to remember", written.value);
         problems.push(Problem::error(written.place.clone(), "", message).help(format!("write at most {MOST}")));

@@ -5,6 +5,7 @@ mod limit;
 mod memory;
 mod pace;
 mod proxy;
+mod reload;
 mod start;
 
 use crate::compare::Samples;
@@ -23,7 +24,7 @@ pub(crate) struct Row {
 }
 
 /// All rows, in the order of the table.
-pub(crate) const ROWS: [Row; 18] = [
+pub(crate) const ROWS: [Row; 19] = [
     Row { name: "grpc-100", about: "gRPC, cached tokens, 100 routes", run: |bench, row| cost::cached(bench, row, 100) },
     Row {
         name: "grpc-10000",
@@ -54,6 +55,7 @@ pub(crate) const ROWS: [Row; 18] = [
     Row { name: "build", about: "reading and building 100,000 routes", run: start::build },
     Row { name: "latency", about: "at 10, 50 and 80 % of capacity", run: pace::latency },
     Row { name: "overload", about: "more than can be answered, and after it", run: pace::overload },
+    Row { name: "reload", about: "policies that are exchanged under load, and at rest", run: reload::under_load },
     Row { name: "limits-away", about: "other routes while the Redis of limits is away or slow", run: limit::away },
     Row { name: "envoy", about: "our share of Envoy and us", run: proxy::share },
     Row { name: "envoy-filters", about: "Envoy and us, and Envoy's own jwt_authn and rbac", run: proxy::filters },

@@ -100,6 +100,9 @@ fn k7_sources_share_no_memory() {
     assert_eq!(verdict(&other, &token, NOW), "`aud` names none of ours");
 }
 
+/// Something that the next policy writes otherwise.
+type Change = Box<dyn FnOnce(&mut JwtSettings)>;
+
 /// The next policy's source, and whether it went on with what this one had verified.
 fn goes_on(issuer: &Issuer, keys: &Arc<Keys>, next_keys: &Arc<Keys>, change: impl FnOnce(&mut JwtSettings)) -> bool {
     let settings = || JwtSettings { cached_tokens: 16, ..issuer.settings("people", &[TokenPlace::Bearer]) };
@@ -129,7 +132,7 @@ fn k6_the_next_policy_goes_on_with_tokens_only_where_it_verifies_by_the_same_ter
     }
     let group = |name: &str| GroupClaim::plain(crate::model::claim_path::ClaimPath::parse(name).expect("a path"));
     let renamed = |by: &str| Some(Rename::replace("(.*)", by, false).expect("an expression"));
-    let changes: [(&str, Box<dyn FnOnce(&mut JwtSettings)>); 13] = [
+    let changes: [(&str, Change); 13] = [
         ("source", Box::new(|settings| settings.source = "others".into())),
         ("audience", Box::new(|settings| settings.audience.push("more".into()))),
         ("algorithms", Box::new(|settings| settings.algorithms.push(Algorithm::Es256))),
