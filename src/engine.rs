@@ -24,13 +24,11 @@ use crate::engine::walk::Given;
 use crate::engine::walk::Walk;
 use crate::engine::walk::Walked;
 use crate::limit::Purse;
-use crate::limit::shared::Heard;
 use crate::limit::shared::Order;
 use crate::model::decision::Decision;
 use crate::model::decision::DecisionId;
 use crate::model::decision::Effect;
 use crate::model::header::Headers;
-use crate::model::limit::Asked;
 use crate::model::reason::Reason;
 use crate::model::record::Client;
 use crate::model::record::Counts;
@@ -280,8 +278,9 @@ impl Open<'_, '_> {
                 }
                 Wanted::Budgets(order) => {
                     let asked = clock::instant();
-                    let placed = tokio::time::timeout_at(until, order.place()).await;
-                    let (heard, how) = placed.unwrap_or((Heard::Away, Asked::Late));
+                    // What others have taken of the time is no way around a limit.
+                    let left = until.saturating_duration_since(clock::after(Duration::ZERO));
+                    let (heard, how) = order.place(left.max(patience / 4)).await;
                     self.engine.telemetry.metrics().asked_limits(how, asked.elapsed());
                     self.purse.hear(order.stop, heard)
                 }

@@ -328,7 +328,7 @@ impl Snapshot {
         });
         // Its limits say what is done while it is away, so only the first attempt is waited for.
         let shared = self.limits.as_ref().and_then(|limits| limits.stores.shared.as_ref());
-        let untried = shared.filter(|shared| shared.is_untried());
+        let untried = shared.filter(|shared| !shared.status().tried);
         let limits =
             untried.map(|shared| format!("not yet connected to the store of limits at {}", shared.settings().servers));
         keys.chain(limits).collect()

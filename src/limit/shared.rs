@@ -16,6 +16,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
@@ -40,6 +41,9 @@ use crate::model::limit::Standing;
 
 /// Answers in a row that came too late, after which the store is left alone until it answers again.
 const LATE_IN_A_ROW: u64 = 3;
+
+/// Whoever has not answered within so long is late, whatever time it was given.
+const SOON: Duration = Duration::from_millis(5);
 
 /// A store of budgets that is asked over the network.
 pub struct Shared {
@@ -107,15 +111,11 @@ impl Shared {
         }
     }
 
-    /// Has nobody tried to connect yet?
-    pub fn is_untried(&self) -> bool {
-        !self.tried.load(Ordering::Relaxed)
-    }
-
     /// How it stands.
     pub fn status(&self) -> SharedStatus {
         SharedStatus {
             address: self.settings.servers.to_string(),
+            tried: self.tried.load(Ordering::Relaxed),
             up: self.link.load().is_some(),
             last_error: self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             connections: self.connections.load(Ordering::Relaxed),
@@ -190,11 +190,12 @@ impl Shared {
 }
 
 impl Order {
-    /// Ask. Takes no longer than the store may.
-    pub async fn place(&self) -> (Heard, Asked) {
+    /// Ask. Takes no longer than the store may, nor than the caller waits.
+    pub async fn place(&self, patience: Duration) -> (Heard, Asked) {
         let Order { lines, link, shared, .. } = self;
+        let deadline = shared.settings.deadline.min(patience);
         let asked = link.ask(&shared.script, &shared.settings.prefix, lines);
-        match tokio::time::timeout(shared.settings.deadline, asked).await {
+        match tokio::time::timeout(deadline, asked).await {
             Ok(Ok(taken)) => {
                 shared.late_in_a_row.store(0, Ordering::Relaxed);
                 (Heard::Told(taken), Asked::Answered)
@@ -203,9 +204,11 @@ impl Order {
                 shared.give_up(link, &error);
                 (Heard::Away, Asked::Failed)
             }
+            // Somebody in a greater hurry than any store can be says nothing about this one.
+            Err(_) if deadline < shared.settings.deadline.min(SOON) => (Heard::Away, Asked::Late),
             Err(_) => {
                 if shared.late_in_a_row.fetch_add(1, Ordering::Relaxed).saturating_add(1) >= LATE_IN_A_ROW {
-                    shared.give_up(link, &LinkError::Late(shared.settings.deadline));
+                    shared.give_up(link, &LinkError::Late(deadline));
                 }
                 (Heard::Away, Asked::Late)
             }

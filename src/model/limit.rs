@@ -251,6 +251,8 @@ pub struct StoreStatus {
 pub struct SharedStatus {
     /// Where it is, without anything secret.
     pub address: String,
+    /// The first attempt to connect has ended, well or not.
+    pub tried: bool,
     /// It answers.
     pub up: bool,
     /// Why it did not, the last time it was lost or could not be had.

@@ -257,7 +257,9 @@ where
         loop {
             let now = (self.now)();
             let lacking = new.keys.iter().filter(|keys| keys.current(now).is_none() || keys.is_untried());
-            if !lacking.map(|keys| keys.source()).any(|source| held(old, source, now)) {
+            // The store of limits is tried before the policy is in force, so that readiness does not flicker.
+            let tried = new.shared_limits_status().is_none_or(|store| store.tried);
+            if tried && !lacking.map(|keys| keys.source()).any(|source| held(old, source, now)) {
                 return;
             }
             tokio::time::sleep(LOOK_EVERY).await;

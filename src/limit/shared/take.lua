@@ -8,7 +8,14 @@
 
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local held = redis.call('MGET', unpack(KEYS))
+-- Some at a time: there are no more than 8000 values to a call, and a caller may have many groups.
+local held = {}
+for first = 1, #KEYS, 1000 do
+  local part = redis.call('MGET', unpack(KEYS, first, math.min(first + 999, #KEYS)))
+  for number = 1, #part do
+    held[first + number - 1] = part[number]
+  end
+end
 local debts, waits, whole, admitted = {}, {}, {}, true
 
 local function keep(number, debt)

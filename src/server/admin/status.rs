@@ -100,7 +100,7 @@ fn provider(asked: IntrospectionStatus) -> ProviderStatus {
 }
 
 fn shared_limits(store: SharedStatus) -> SharedLimitsStatus {
-    let SharedStatus { address, up, last_error, connections, spared } = store;
+    let SharedStatus { address, tried: _, up, last_error, connections, spared } = store;
     SharedLimitsStatus { address, up, last_error, connections, spared }
 }
 

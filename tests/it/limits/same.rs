@@ -11,9 +11,11 @@ use postern::limit::Stores;
 use postern::limit::purse::Counted;
 use postern::limit::purse::Drawn;
 use postern::limit::purse::Stop;
+use postern::limit::shared::Heard;
 use postern::limit::shared::Login;
 use postern::limit::shared::Servers;
 use postern::limit::shared::Settings;
+use postern::model::limit::Asked;
 use postern::model::limit::Rate;
 use postern::model::limit::Take;
 use postern::model::limit::WhenDown;
@@ -27,6 +29,7 @@ use proptest::test_runner::TestRunner;
 use tokio::runtime::Runtime;
 
 use super::redis::Redis;
+use crate::proxy::process::Signal;
 
 /// Buckets that refill so slowly that no test sees it.
 fn rate(burst: u64) -> Rate {
@@ -59,7 +62,7 @@ fn draw(runtime: &Runtime, stores: &Stores, takes: &[Take<'_>]) -> Drawn {
             Ok(drawn) => return drawn.clone(),
             Err(order) => order,
         };
-        let (heard, _) = runtime.block_on(order.place());
+        let (heard, _) = runtime.block_on(order.place(Duration::from_secs(5)));
         assert!(purse.hear(order.stop, heard), "asked twice");
     }
 }
@@ -155,4 +158,60 @@ fn a_clock_that_is_put_back_makes_nobody_wait_longer_than_a_refill() {
     }
     let another = shared(&runtime, &redis, "{clock}");
     assert!(draw(&runtime, &another, &[Take { cost: 2, ..one(1) }]).admitted);
+}
+
+#[test]
+fn a_caller_of_thousands_of_groups_is_counted_like_any_other() {
+    let Some(redis) = Redis::start(&[]) else { return };
+    let runtime = Runtime::new().expect("a runtime");
+    let stores = shared(&runtime, &redis, "{many}");
+    let takes = |limit: u128| -> Vec<Take<'static>> {
+        let take = |number| Take {
+            definition: 1,
+            who: Who::Address(number),
+            rate: rate(2),
+            cost: 1,
+            limit: 0,
+            shadow: false,
+            shared: Some(WhenDown::Refuse),
+        };
+        (0..limit).map(take).collect()
+    };
+    for (admitted, left) in [(true, 1), (true, 0), (false, 0)] {
+        let drawn = draw(&runtime, &stores, &takes(9000));
+        let stands = |counted: &Counted| matches!(counted, Counted::Stands(standing) if standing.remaining == left);
+        assert_eq!((drawn.admitted, drawn.counts.len()), (admitted, 9000));
+        // Of a refusal that is remembered, only the first is said.
+        assert!(drawn.counts.iter().filter(|counted| stands(counted)).count() >= if admitted { 9000 } else { 1 });
+    }
+    assert!(stores.shared.expect("a store").status().up);
+}
+
+#[test]
+fn who_is_in_a_great_hurry_says_nothing_about_the_store_and_others_do() {
+    let Some(mut redis) = Redis::start(&[]) else { return };
+    let runtime = Runtime::new().expect("a runtime");
+    let stores = shared(&runtime, &redis, "{hurry}");
+    let up = || stores.shared.as_ref().expect("a store").status().up;
+    redis.signal(Signal::Stop);
+    let ask = |patience| {
+        let take = Take {
+            definition: 1,
+            who: Who::Address(1),
+            rate: rate(2),
+            cost: 1,
+            limit: 0,
+            shadow: false,
+            shared: Some(WhenDown::Refuse),
+        };
+        let order = Purse::taking(clock::instant()).take(Stop::Caller, &[take], &stores).expect_err("a question");
+        let (heard, how) = runtime.block_on(order.place(patience));
+        assert_eq!((heard, how), (Heard::Away, Asked::Late));
+    };
+    (0..5).for_each(|_| ask(Duration::from_millis(1)));
+    assert!(up(), "a millisecond is no time");
+    // The store may take five seconds; nobody waits for that.
+    (0..3).for_each(|_| ask(Duration::from_millis(20)));
+    assert!(!up());
+    redis.signal(Signal::Continue);
 }

@@ -382,6 +382,21 @@ fn a_key_is_made_used_replaced_and_revoked_while_the_server_runs() {
     }
 }
 
+#[tokio::test]
+async fn a_policy_with_a_new_store_of_limits_comes_when_the_store_was_tried() {
+    let engine = engine(&policy("/a"));
+    // It takes connections and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = silent.local_addr().expect("an address").port();
+    let limited = format!("limits: {{redis: {{address: 'redis://127.0.0.1:{port}'}}}}\n{}", policy("/b"));
+    let limited = limited.replace("public: true", "public: true, limit: {per: address, rate: 1/s}");
+    let mut reload = Reload::start(Arc::clone(&engine), move || Ok(snapshot(&limited)), clock::now).expect("a start");
+    assert_eq!(reload.reload(Cause::Asked).await, Some(ReloadResult::Accepted));
+    let snapshot = engine.snapshot();
+    assert!(snapshot.shared_limits_status().is_some_and(|store| store.tried && !store.up));
+    assert_eq!(snapshot.obstacles(clock::now()), Vec::<String>::new(), "it is ready from the first moment");
+}
+
 /// Lookups of tokens that were verified before, and of those that were not.
 fn lookups(instance: &Instance) -> (u64, u64) {
     let count = |result: &str| {
