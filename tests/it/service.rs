@@ -64,7 +64,7 @@ fn the_service_manager_is_told_how_it_goes() {
         }
     };
     let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
-    command.args(["serve", "--no-watch", "-c", "policy.yaml"]).current_dir(folder.path());
+    command.args(["serve", "--no-watch", "-c", "policy.yaml", "--drain-delay", "2s"]).current_dir(folder.path());
     command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "100000");
     let mut process = Process::start("postern", &mut command, &folder.path().join("log"));
     assert_eq!(next(), "READY=1\nSTATUS=serving\n");
@@ -83,6 +83,34 @@ fn the_service_manager_is_told_how_it_goes() {
     assert_eq!(next(), "READY=1\nSTATUS=serving; the last reload failed\n");
     process.signal(Signal::Terminate);
     assert_eq!(next(), "STOPPING=1\nSTATUS=finishing what is under way\n");
+    // A reload meanwhile is one, and does not take that back.
+    std::fs::write(folder.path().join("policy.yaml"), POLICY).expect("written");
+    process.signal(Signal::Hangup);
+    // Whoever says nothing for so long is gone: the watchdog is fed twenty times a second.
+    manager.set_read_timeout(Some(Duration::from_secs(1))).expect("a timeout");
+    let mut buffer = [0; 1024];
+    while let Ok(length) = manager.recv(&mut buffer) {
+        assert_eq!(String::from_utf8_lossy(&buffer[..length]), "WATCHDOG=1\n");
+    }
+    assert!(process.wait_for_end().success(), "{}", process.log());
+    assert_eq!(process.log().matches("\"reloading\"").count(), 3, "{}", process.log());
+}
+
+#[test]
+fn a_service_manager_that_does_not_listen_holds_up_nobody() {
+    let folder = folder();
+    let path = folder.path().join("notify");
+    let _deaf = UnixDatagram::bind(&path).expect("a socket");
+    let others = UnixDatagram::unbound().expect("a socket");
+    others.set_nonblocking(true).expect("a socket");
+    while others.send_to(b"STATUS=of somebody else", &path).is_ok() {}
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
+    command.args(["serve", "-c", "policy.yaml"]).current_dir(folder.path());
+    command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "2000");
+    let mut process = Process::start("postern", &mut command, &folder.path().join("log"));
+    process.wait_until("listener", || UnixStream::connect(folder.path().join("http")).is_ok());
+    process.signal(Signal::Hangup);
+    process.signal(Signal::Terminate);
     assert!(process.wait_for_end().success(), "{}", process.log());
 }
 

@@ -7,6 +7,8 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::SocketAddr;
 use std::os::unix::net::UnixDatagram;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -15,19 +17,32 @@ use tracing::debug;
 use crate::config::load::Machine;
 use crate::config::load::World;
 
+/// How long we wait for a manager whose queue is full.
+const TOLD_WITHIN: Duration = Duration::from_millis(100);
+
+/// Set when we are going: nothing takes that back.
+static GOING: AtomicBool = AtomicBool::new(false);
+
 /// We accept connections.
 pub(super) fn ready(status: &str) {
+    if GOING.load(Ordering::SeqCst) {
+        return;
+    }
     notify(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
 /// A reload has begun; [`ready`] says that it has ended.
 pub(super) fn reloading() {
     let Ok(now) = NotifyState::monotonic_usec_now() else { return };
+    if GOING.load(Ordering::SeqCst) {
+        return;
+    }
     notify(&[NotifyState::Reloading, now]);
 }
 
 /// We are going.
 pub(super) fn stopping() {
+    GOING.store(true, Ordering::SeqCst);
     notify(&[NotifyState::Stopping, NotifyState::Status("finishing what is under way")]);
 }
 
@@ -50,6 +65,8 @@ fn notify(state: &[NotifyState<'_>]) {
 
 fn send(name: &OsStr, state: &[NotifyState<'_>]) -> io::Result<()> {
     let socket = UnixDatagram::unbound()?;
+    // A manager that does not listen must not keep those who answer.
+    socket.set_write_timeout(Some(TOLD_WITHIN))?;
     socket.connect_addr(&address(name)?)?;
     let message: String = state.iter().map(|state| format!("{state}\n")).collect();
     socket.send(message.as_bytes()).map(drop)
