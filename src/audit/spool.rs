@@ -15,6 +15,7 @@ use std::io::Read;
 use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Condvar;
@@ -30,6 +31,9 @@ use crate::audit::settings::SpoolSettings;
 
 /// A batch is no longer than this, in octets, but for a single line that is.
 const BATCH_OCTETS: u64 = 1024 * 1024;
+
+/// Modes by which group or others may write.
+const OTHERS_WRITE: u32 = 0o022;
 
 /// How the files end.
 const ENDING: &str = ".jsonl";
@@ -78,6 +82,10 @@ impl Spool {
         match DirBuilder::new().mode(0o700).create(folder) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             Ok(()) | Err(_) => {}
+        }
+        if fs::metadata(folder)?.permissions().mode() & OTHERS_WRITE != 0 {
+            let message = "others may write to it, and so to the log: `chmod go-w` it, or name another";
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
         }
         let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(folder.join("lock"))?;
         match lock.try_lock() {
@@ -356,6 +364,18 @@ mod tests {
             (0, 1),
             "but for the lock"
         );
+    }
+
+    #[test]
+    fn a_folder_that_others_may_write_to_is_none() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let settings = settings(folder.path(), 1000);
+        drop(Spool::open(&settings).expect("made with mode 0700"));
+        for (mode, good) in [(0o755, true), (0o775, false), (0o757, false), (0o700, true)] {
+            fs::set_permissions(&settings.path, fs::Permissions::from_mode(mode)).expect("a mode");
+            let opened = Spool::open(&settings).map(drop).map_err(|error| error.to_string());
+            assert_eq!(opened.is_ok(), good, "{mode:o}: {opened:?}");
+        }
     }
 
     #[test]
