@@ -114,6 +114,7 @@ impl<A: Authorize> Admin<A> {
         if !matches!(*request.method(), Method::GET | Method::HEAD)
             && let Err(refused) = gate::admit(&request, via, &rules)
         {
+            self.telemetry.metrics().admin_refused();
             return *refused;
         }
         match page {

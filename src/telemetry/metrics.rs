@@ -71,6 +71,7 @@ pub struct Metrics {
     dropped_values: IntCounter,
     spoofed: IntCounter,
     unknown_paths: IntCounter,
+    admin_refused: IntCounter,
     late_checks: IntCounter,
     connections: IntGaugeVec,
     connections_refused: IntCounterVec,
@@ -138,6 +139,10 @@ impl Metrics {
                 "postern_unknown_paths_total",
                 "Requests to the HTTP listener outside the paths of the dialects, all refused",
             )?,
+            admin_refused: count(
+                "postern_admin_refused_total",
+                "Requests to change something on the admin listener that came without a right to",
+            )?,
             late_checks: count(
                 "postern_late_checks_total",
                 "Checks that waited for their turn longer than a quarter of their caller's patience, answered or not",
@@ -191,6 +196,11 @@ impl Metrics {
     /// One question to the shared store of limits has ended so, after this time.
     pub fn asked_limits(&self, how: Asked, took: Duration) {
         self.limits.asked(how, took);
+    }
+
+    /// Somebody wanted to change something on the admin listener who may not.
+    pub fn admin_refused(&self) {
+        self.admin_refused.inc();
     }
 
     /// One check whose turn came late.

@@ -95,6 +95,8 @@ fn f9_levers_take_the_token_or_the_unix_socket() {
         }
         assert_eq!(served.ask(method, path, Some(TOKEN), "debug").0, 200, "{path}");
     }
+    let metrics = served.ask("GET", "/metrics", None, "").1;
+    assert!(metrics.contains("\npostern_admin_refused_total 8\n"), "{metrics}");
     for (_, page) in ["/status", "/metrics", "/health", "/readyz"].map(|path| served.ask("GET", path, None, "")) {
         assert!(!page.contains("0123456789abcdef"), "{page}");
     }
