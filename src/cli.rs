@@ -10,6 +10,7 @@ pub mod explain;
 pub mod health;
 pub mod key;
 pub mod load;
+mod log;
 pub mod man;
 pub mod print;
 pub mod replay;
@@ -17,6 +18,7 @@ pub mod request;
 pub mod serve;
 pub mod status;
 pub mod test;
+pub mod why;
 
 use std::process::ExitCode;
 
@@ -49,6 +51,7 @@ enum Verb {
     Serve(serve::Serve),
     Check(check::Check),
     Explain(explain::Explain),
+    Why(why::Why),
     Test(test::Test),
     Replay(replay::Replay),
     Ask(ask::Ask),
@@ -67,6 +70,7 @@ pub fn run() -> ExitCode {
         Verb::Serve(serve) => serve.run(),
         Verb::Check(check) => check.run(),
         Verb::Explain(explain) => explain.run(),
+        Verb::Why(why) => why.run(),
         Verb::Test(test) => test.run(),
         Verb::Replay(replay) => replay.run(),
         Verb::Ask(ask) => ask.run(),

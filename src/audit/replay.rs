@@ -138,9 +138,15 @@ pub struct Recorded {
     pub route: Option<RecordedRoute>,
     /// The line of the policy that decided, `file:line`.
     pub rule: Option<String>,
+    #[serde(default)]
+    pub groups: Vec<String>,
     pub effect: Option<String>,
+    pub status: Option<u16>,
     pub reason: Option<String>,
+    /// The limit that refused it.
+    pub limit: Option<String>,
     pub policy: Option<String>,
+    pub generation: Option<u64>,
     /// `None`: the request could not be read, so no policy had a say.
     pub replay: Option<Kept>,
 }
@@ -149,6 +155,10 @@ pub struct Recorded {
 #[derive(Clone, Debug, Deserialize)]
 pub struct RecordedClient {
     pub ip: Option<std::net::IpAddr>,
+    /// Why it is not known.
+    pub unknown: Option<String>,
+    /// How it was found.
+    pub from: Option<String>,
 }
 
 /// The member `route`.
@@ -199,6 +209,15 @@ impl Recorded {
             return Err(RecordedError::NotKept);
         }
         Ok(recorded)
+    }
+
+    /// Method and URL, as far as they were kept.
+    pub fn asked(&self) -> String {
+        let scheme = self.scheme().map_or("https", Scheme::name);
+        // Without `replay` there is the canonical form alone.
+        let authority = self.authority().or_else(|| self.host.clone()).unwrap_or_default();
+        let target = self.target().or_else(|| self.path.clone()).unwrap_or_default();
+        format!("{} {scheme}://{authority}{target}", self.method.as_deref().unwrap_or_default())
     }
 
     /// The request target: path and query, as far as they were kept.

@@ -2,7 +2,7 @@
 
 mod caller;
 mod forwarding;
-mod render;
+pub(in crate::cli) mod render;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -84,7 +84,7 @@ impl Explain {
 
 /// Where the walk ended.
 #[derive(Debug)]
-enum Outcome {
+pub(in crate::cli) enum Outcome {
     /// Before it began: the request is not one.
     Refused(Refusal),
     Walked(Box<Walked>),
@@ -98,7 +98,7 @@ impl Outcome {
         }
     }
 
-    fn effect(&self) -> Effect {
+    pub(in crate::cli) fn effect(&self) -> Effect {
         match self {
             Outcome::Refused(_) => Effect::Deny,
             Outcome::Walked(walked) => walked.decision.effect(),

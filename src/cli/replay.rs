@@ -1,20 +1,18 @@
 //! `postern replay`: what would another policy have said to the requests of a log?
 
-mod log;
 mod render;
 mod tally;
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use anyhow::bail;
 use clap::ValueEnum;
 
 use crate::audit::replay::Recorded;
 use crate::audit::replay::RecordedError;
 use crate::cli::load::LoadedPolicy;
+use crate::cli::log::Log;
 use crate::cli::print;
-use crate::cli::replay::log::Log;
 use crate::cli::replay::tally::Change;
 use crate::cli::replay::tally::Tally;
 use crate::config::load::Machine;
@@ -77,7 +75,7 @@ impl Replay {
         while let Some(line) = log.next()? {
             let spot = format!("{}:{}", line.file, line.number);
             judge(&policy.snapshot, &line.text, &spot, &mut tally);
-            log.show(tally.flips());
+            log.show(|| format!("{} flips", tally.flips()));
         }
         log.end();
         if tally.decisions == 0 {
@@ -135,14 +133,4 @@ fn nothing(tally: &Tally) -> String {
     } else {
         "the log holds no decision".to_owned()
     }
-}
-
-/// The file's name in messages.
-fn named(path: &std::path::Path) -> String {
-    if path.as_os_str() == "-" { "stdin".to_owned() } else { path.display().to_string() }
-}
-
-/// Reading went wrong there.
-fn unreadable<T>(result: std::io::Result<T>, file: &str) -> anyhow::Result<T> {
-    result.with_context(|| format!("cannot read `{file}`"))
 }

@@ -99,6 +99,7 @@ fn every_verb_helps() {
         "explain",
         "test",
         "replay",
+        "why",
         "ask",
         "status",
         "health",
@@ -249,6 +250,22 @@ fn explain_tells_every_step() {
     let mut foreign = claims("alice", &["sre"]);
     foreign["iss"] = json!("https://elsewhere.example.test");
     prompt.explain_token("explain_token_foreign", admin, &foreign, &[]);
+    prompt.blessed.finish();
+}
+
+#[test]
+fn why_gives_receipts() {
+    let mut prompt = Prompt::default();
+    let log = "tests/cli/replay/audit.jsonl";
+    let denied = "01M8RTNX11KBBBZ60000000005";
+    prompt.run("why", &["why", denied, "--log", log]);
+    prompt.run("why_steps", &["why", denied, "--log", log, "-c", POLICY]);
+    prompt.run("why_other", &["why", denied, "--log", log, "-c", "tests/cli/replay/policy.yaml"]);
+    prompt.run("why_json", &["why", denied, "--log", log, "-c", POLICY, "--json"]);
+    prompt.run("why_unread", &["why", "01M8RTNX1VKBBBZ6000000000P", "--log", log, "-c", POLICY]);
+    prompt.run("why_last", &["why", "--last", "4", "--denied", "--log", log]);
+    prompt.run("why_unknown", &["why", "01M8", "--log", log]);
+    prompt.run("why_nothing", &["why", "--log", log]);
     prompt.blessed.finish();
 }
 

@@ -18,7 +18,7 @@ use crate::telemetry::log::Plain;
 
 /// One explanation; its fields in the order and under the names that programs see.
 #[derive(Debug, Serialize)]
-pub(super) struct Explanation<'e> {
+pub(in crate::cli) struct Explanation<'e> {
     request: Asked<'e>,
     steps: Vec<Step<'e>>,
     effect: &'static str,
@@ -79,7 +79,7 @@ struct Caller<'e> {
 }
 
 impl<'e> Explanation<'e> {
-    pub(super) fn new(client: &'e ClientRequest, notes: &'e Notes, outcome: &'e Outcome) -> Explanation<'e> {
+    pub(in crate::cli) fn new(client: &'e ClientRequest, notes: &'e Notes, outcome: &'e Outcome) -> Explanation<'e> {
         let ClientRequest { method, scheme, host, target, from, .. } = client;
         let step = |note: &'e crate::policy::trace::Note| Step {
             station: note.station.name(),
@@ -126,12 +126,12 @@ impl<'e> Explanation<'e> {
     }
 
     /// For programs.
-    pub(super) fn json(&self) -> anyhow::Result<String> {
+    pub(in crate::cli) fn json(&self) -> anyhow::Result<String> {
         Ok(format!("{}\n", serde_json::to_string_pretty(self)?))
     }
 
     /// For people: the steps, the outcome, and the line that decided.
-    pub(super) fn text(&self, policy: &LoadedPolicy) -> String {
+    pub(in crate::cli) fn text(&self, policy: &LoadedPolicy) -> String {
         let Asked { method, scheme, host, target, from } = self.request;
         let mut text =
             format!("{} {} from {}\n\n", Plain(method), Plain(&format!("{scheme}://{host}{target}")), Plain(from));

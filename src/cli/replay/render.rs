@@ -3,7 +3,6 @@
 use serde_json::Value;
 use serde_json::json;
 
-use crate::audit::replay::Recorded;
 use crate::cli::replay::tally::Change;
 use crate::cli::replay::tally::Group;
 use crate::cli::replay::tally::Key;
@@ -77,17 +76,10 @@ fn flip(key: &Key, group: &Group) -> String {
         change.name(),
         count(group.count, "decision"),
         Plain(old),
-        Plain(&asked(recorded)),
+        Plain(&recorded.asked()),
         Plain(&group.sample.spot),
         Plain(recorded.id.as_deref().unwrap_or_default()),
     )
-}
-
-/// Method and URL, as far as the log has them.
-fn asked(recorded: &Recorded) -> String {
-    let scheme = recorded.scheme().map_or("https", crate::model::request::Scheme::name);
-    let (authority, target) = (recorded.authority().unwrap_or_default(), recorded.target().unwrap_or_default());
-    format!("{} {scheme}://{authority}{target}", recorded.method.as_deref().unwrap_or_default())
 }
 
 fn count(number: u64, one: &str) -> String {
@@ -112,7 +104,7 @@ pub(super) fn json(tally: &Tally, broken: &[String]) -> Value {
                 "line": group.sample.spot,
                 "id": recorded.id,
                 "time": recorded.time.to_string(),
-                "request": asked(recorded),
+                "request": recorded.asked(),
                 "client_ip": recorded.client.as_ref().and_then(|client| client.ip),
                 "subject": recorded.subject,
                 "user": recorded.user,

@@ -1,4 +1,4 @@
-//! The lines of a log, from files that may be packed, one at a time however many there are.
+//! The lines of an audit log, from files that may be packed, one at a time however many there are.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -6,8 +6,10 @@ use std::io;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Read;
+use std::path::Path;
 use std::path::PathBuf;
 
+use anyhow::Context;
 use anyhow::bail;
 use flate2::bufread::MultiGzDecoder;
 use indicatif::ProgressBar;
@@ -16,9 +18,6 @@ use ruzstd::decoding::BlockDecodingStrategy;
 use ruzstd::decoding::FrameDecoder;
 use ruzstd::decoding::errors::FrameDecoderError;
 use ruzstd::decoding::errors::ReadFrameHeaderError;
-
-use crate::cli::replay::named;
-use crate::cli::replay::unreadable;
 
 /// The longest line, in octets; ours are far shorter.
 const LONGEST: u64 = 4 * 1024 * 1024;
@@ -97,10 +96,10 @@ impl Log {
         }
     }
 
-    /// Tell a person how far it is.
-    pub(super) fn show(&self, flips: u64) {
+    /// Tell a person how far it is, and what was found so far.
+    pub(super) fn show(&self, found: impl FnOnce() -> String) {
         if self.lines.is_multiple_of(TELL_EVERY) {
-            self.bar.set_message(format!("{} lines, {flips} flips", self.lines));
+            self.bar.set_message(format!("{} lines, {}", self.lines, found()));
         }
     }
 
@@ -110,8 +109,18 @@ impl Log {
     }
 }
 
+/// The file's name in messages.
+fn named(path: &Path) -> String {
+    if path.as_os_str() == "-" { "stdin".to_owned() } else { path.display().to_string() }
+}
+
+/// Reading went wrong there.
+fn unreadable<T>(result: io::Result<T>, file: &str) -> anyhow::Result<T> {
+    result.with_context(|| format!("cannot read `{file}`"))
+}
+
 /// A file, or stdin, unpacked where it begins as a packed one does, whatever its name.
-fn unpacked(path: &PathBuf, bar: &ProgressBar) -> io::Result<Box<dyn BufRead>> {
+fn unpacked(path: &Path, bar: &ProgressBar) -> io::Result<Box<dyn BufRead>> {
     let raw: Box<dyn Read> = match path.as_os_str() == "-" {
         true => Box::new(io::stdin()),
         false => Box::new(bar.wrap_read(File::open(path)?)),
