@@ -16,6 +16,7 @@ use crate::cli::test::cases::NoCases;
 use crate::cli::test::coverage::Coverage;
 use crate::config::load::Machine;
 use crate::config::schema::cases_schema;
+use crate::engine::example::Clocks;
 use crate::engine::example::judge;
 use crate::engine::example::wrong;
 use crate::model::example::Example;
@@ -97,9 +98,10 @@ impl Test {
                 return Ok(crate::cli::INVALID);
             }
         };
-        let (now, mut coverage) = (clock::now(), Coverage::default());
+        let (now, clocks, mut coverage) = (clock::now(), Clocks::of(snapshot), Coverage::default());
         let examples = snapshot.examples.iter().chain(&written);
-        let tried: Vec<Tried> = examples.flat_map(|example| tried(snapshot, example, now, &mut coverage)).collect();
+        let tried: Vec<Tried> =
+            examples.flat_map(|example| tried(snapshot, example, (now, &clocks), &mut coverage)).collect();
         if tried.is_empty() {
             bail!("there is nothing to try: name files of cases, or write `examples` in the policy's routes");
         }
@@ -119,7 +121,12 @@ impl Test {
 }
 
 /// Every request of an example.
-fn tried(snapshot: &Snapshot, example: &Example, now: Timestamp, coverage: &mut Coverage) -> Vec<Tried> {
+fn tried(
+    snapshot: &Snapshot,
+    example: &Example,
+    (now, clocks): (Timestamp, &Clocks),
+    coverage: &mut Coverage,
+) -> Vec<Tried> {
     let one = |request: &crate::model::example::ExampleRequest| {
         let mut notes = Notes::default();
         let (came_of_it, wrong) = match judge(snapshot, request, now, &mut notes) {
@@ -129,6 +136,7 @@ fn tried(snapshot: &Snapshot, example: &Example, now: Timestamp, coverage: &mut 
             }
             Err(lacking) => (lacking.clone(), Some(lacking)),
         };
+        let wrong = clocks.lacking(request, &notes).map(str::to_owned).or(wrong);
         let (place, name) = (example.place.clone(), example.name.clone());
         Tried { place, name, request: request.to_string(), came_of_it, wrong }
     };

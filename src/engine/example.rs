@@ -1,5 +1,7 @@
 //! Examples, tried: the very walk of `serve`, for requests that somebody wrote down.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 
 use crate::authn::Answers;
@@ -26,7 +28,9 @@ use crate::model::request::StatedAddress;
 use crate::model::request::StatedCertificate;
 use crate::model::response::Verdict;
 use crate::policy::address::AddressRule;
-use crate::policy::trace::Silent;
+use crate::policy::condition::Condition;
+use crate::policy::route::Access;
+use crate::policy::trace::Notes;
 use crate::policy::trace::Trace;
 use crate::snapshot::Snapshot;
 use crate::telemetry::clock;
@@ -53,13 +57,18 @@ pub struct Judged {
 /// Try every example of a policy. A failure is an error at its place.
 pub fn prove(snapshot: &Snapshot) -> Problems {
     let mut problems = Problems::default();
-    let now = clock::now();
+    if snapshot.examples.is_empty() {
+        return problems;
+    }
+    let (now, clocks) = (clock::now(), Clocks::of(snapshot));
     for example in &snapshot.examples {
         let failures = example.requests.iter().filter_map(|request| {
-            let wrong = match judge(snapshot, request, now, &mut Silent) {
-                Ok(judged) => wrong(example, &judged)?,
-                Err(lacking) => lacking,
-            };
+            let mut notes = Notes::default();
+            let judged = judge(snapshot, request, now, &mut notes);
+            let wrong = clocks.lacking(request, &notes).map(str::to_owned).or_else(|| match judged {
+                Ok(judged) => wrong(example, &judged),
+                Err(lacking) => Some(lacking),
+            })?;
             Some(format!("{request}: {wrong}"))
         });
         for failure in failures.take(MOST_FAILURES) {
@@ -70,6 +79,33 @@ pub fn prove(snapshot: &Snapshot) -> Problems {
         }
     }
     problems
+}
+
+/// Where a policy looks at the clock. What holds at noon must not refuse the policy at night.
+#[derive(Debug)]
+pub struct Clocks(HashSet<Place>);
+
+impl Clocks {
+    /// Those of this policy.
+    pub fn of(snapshot: &Snapshot) -> Clocks {
+        let mut places = HashSet::new();
+        for route in snapshot.policy.hosts.iter().flat_map(|block| block.routes.iter()) {
+            let Access::Require(requirement) = &route.access else { continue };
+            requirement.conditions(&mut |condition, place| {
+                if let Condition::Schedule(_) = condition {
+                    places.insert(place.clone());
+                }
+            });
+        }
+        Clocks(places)
+    }
+
+    /// What a request lacks that was judged by the clock and does not say when it came.
+    pub fn lacking(&self, request: &ExampleRequest, notes: &Notes) -> Option<&'static str> {
+        let mut looked = notes.0.iter().filter_map(|note| note.place.as_ref());
+        let timeless = request.at.is_none() && looked.any(|place| self.0.contains(place));
+        timeless.then_some("what becomes of it depends on the time: write `at`, as `at: 2027-01-31T12:00:00Z`")
+    }
 }
 
 /// What the policy makes of it. `Err`: it cannot be told.

@@ -318,10 +318,10 @@ fn test_reports_to_build_servers() {
     let mut command = postern(&["test", "-c", "tests/cli/test/examples.yaml", "--junit"]);
     assert_eq!(command.arg(&report).output().expect("the binary runs").status.code(), Some(3));
     let text = std::fs::read_to_string(&report).expect("a report");
-    let want = r#"<testsuite name="tests/cli/test/examples.yaml" tests="6" skipped="0" errors="0" failures="2""#;
+    let want = r#"<testsuite name="tests/cli/test/examples.yaml" tests="9" skipped="0" errors="0" failures="3""#;
     assert!(text.contains(want), "{text}");
     assert!(
-        text.contains(r#"name="18: wrong: GET https://app.example.test/wiki/start as bob of sales from 127.0.0.1""#),
+        text.contains(r#"name="24: wrong: GET https://app.example.test/wiki/start as bob of sales from 127.0.0.1""#),
         "{text}"
     );
     assert!(text.contains("requirement_failed"), "{text}");
