@@ -445,3 +445,19 @@ fn k6_verified_tokens_outlive_a_reload_that_leaves_their_terms_alone_and_no_othe
     assert_eq!(ask(&instance).status, 401);
     assert_eq!(lookups(&instance), (0, 1));
 }
+
+#[test]
+fn a_policy_of_which_an_example_fails_changes_nothing() {
+    let examples = "examples: [{get: /a, expect: allow}, {post: /a, expect: method_not_listed}]";
+    let route = format!("{{path: /a, methods: [GET], public: true, {examples}}}");
+    let mut instance = Instance::start(&format!("hosts: {{app.test: {{routes: [{route}]}}}}\n"));
+    assert_eq!(instance.status("/a", "192.0.2.1"), 200);
+    // The same route, and another word on it that is wrong.
+    instance.change("path: /a, methods: [GET]", "path: /a, methods: [GET, POST]");
+    instance.wait_for("postern_config_last_reload_successful 0");
+    assert_eq!(instance.metric("postern_config_generation"), 1, "the old policy stays");
+    assert!(instance.log().contains("this example fails: POST https://app.test/a as nobody"), "{}", instance.log());
+    instance.change("method_not_listed", "allow");
+    instance.wait_for("postern_config_generation 2");
+    assert_eq!(instance.metric("postern_config_last_reload_successful"), 1);
+}
