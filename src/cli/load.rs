@@ -45,12 +45,16 @@ impl LoadedPolicy {
 
     /// Like [`LoadedPolicy::read`], for commands that need a policy: a bad one is reported and gives `None`.
     pub fn load(path: &Path, world: &dyn World, json: bool) -> Option<LoadedPolicy> {
-        reported(LoadedPolicy::read(path, world), json)
-    }
-
-    /// The same, for a command that tries the examples itself.
-    pub fn load_untried(path: &Path, world: &dyn World, json: bool) -> Option<LoadedPolicy> {
-        reported(LoadedPolicy::read_untried(path, world), json)
+        match LoadedPolicy::read(path, world) {
+            Ok(policy) => Some(policy),
+            Err(report) => {
+                match json {
+                    true => print::out(&format!("{:#}\n", report.json())),
+                    false => print::err(&report.text(print::may_colour())),
+                }
+                None
+            }
+        }
     }
 
     /// Nothing to report.
@@ -61,18 +65,5 @@ impl LoadedPolicy {
     /// The line of a place as it is written, with what it is about underlined.
     pub fn snippet(&self, place: &Place) -> String {
         draw::snippet(place, &self.loaded.files)
-    }
-}
-
-fn reported(read: Result<LoadedPolicy, Report>, json: bool) -> Option<LoadedPolicy> {
-    match read {
-        Ok(policy) => Some(policy),
-        Err(report) => {
-            match json {
-                true => print::out(&format!("{:#}\n", report.json())),
-                false => print::err(&report.text(print::may_colour())),
-            }
-            None
-        }
     }
 }

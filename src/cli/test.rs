@@ -5,6 +5,7 @@ mod coverage;
 mod render;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use anyhow::bail;
@@ -15,6 +16,7 @@ use crate::cli::print;
 use crate::cli::test::cases::NoCases;
 use crate::cli::test::coverage::Coverage;
 use crate::config::load::Machine;
+use crate::config::report::Report;
 use crate::config::schema::cases_schema;
 use crate::engine::example::Clocks;
 use crate::engine::example::judge;
@@ -22,8 +24,12 @@ use crate::engine::example::wrong;
 use crate::model::example::Example;
 use crate::model::problem::Place;
 use crate::policy::trace::Notes;
+use crate::server::watch::Watch;
 use crate::snapshot::Snapshot;
 use crate::telemetry::clock;
+
+/// How long files are left alone after a change.
+const AT_REST: Duration = Duration::from_millis(50);
 
 /// Try the examples in a policy's routes, and cases from files
 ///
@@ -58,6 +64,9 @@ pub struct Test {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Try again whenever the policy or a file of cases changes, until this is ended
+    #[arg(long, conflicts_with = "schema")]
+    watch: bool,
     /// Print the JSON Schema of files of cases instead, for editors
     #[arg(long, conflicts_with_all = ["files", "coverage", "require_coverage", "verbose", "junit", "json"])]
     schema: bool,
@@ -76,6 +85,13 @@ struct Tried {
     wrong: Option<String>,
 }
 
+/// What one trial has to say.
+struct Ran {
+    status: u8,
+    out: String,
+    err: String,
+}
+
 impl Test {
     /// Try everything, and say by the exit status whether all pass.
     pub fn run(&self) -> anyhow::Result<u8> {
@@ -83,20 +99,52 @@ impl Test {
             print::out(&format!("{:#}\n", cases_schema()));
             return Ok(0);
         }
-        let Some(policy) = LoadedPolicy::load_untried(&self.config, &Machine, self.json) else {
-            return Ok(crate::cli::INVALID);
+        if self.watch {
+            return self.again_and_again();
+        }
+        let Ran { status, out, err } = self.once()?;
+        print::out(&out);
+        print::err(&err);
+        Ok(status)
+    }
+
+    /// Try again whenever a file changes, until somebody ends it. What is said again is not repeated.
+    fn again_and_again(&self) -> anyhow::Result<u8> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let paths: Vec<PathBuf> = self.files.iter().chain([&self.config]).cloned().collect();
+        runtime.block_on(async {
+            let (mut watch, mut said) = (Watch::start(), String::new());
+            loop {
+                watch.follow(&paths);
+                watch.changed().await;
+                // An editor writes more than once.
+                tokio::time::sleep(AT_REST).await;
+                let says = match self.once() {
+                    Ok(Ran { out, err, .. }) => out + &err,
+                    Err(error) => format!("error: {error:#}\n"),
+                };
+                if says != said {
+                    print::out(&format!("-- {}\n{says}", clock::now().strftime("%H:%M:%SZ")));
+                    said = says;
+                }
+            }
+        })
+    }
+
+    fn once(&self) -> anyhow::Result<Ran> {
+        let bad = |report: &Report| match self.json {
+            true => Ran { status: crate::cli::INVALID, out: format!("{:#}\n", report.json()), err: String::new() },
+            false => Ran { status: crate::cli::INVALID, out: String::new(), err: report.text(print::may_colour()) },
+        };
+        let policy = match LoadedPolicy::read_untried(&self.config, &Machine) {
+            Ok(policy) => policy,
+            Err(report) => return Ok(bad(&report)),
         };
         let snapshot = &policy.snapshot;
         let written = match cases::read(&self.files, snapshot, &Machine) {
             Ok(written) => written,
             Err(NoCases::Unreadable(error)) => return Err(error),
-            Err(NoCases::Bad(report)) => {
-                match self.json {
-                    true => print::out(&format!("{:#}\n", report.json())),
-                    false => print::err(&report.text(print::may_colour())),
-                }
-                return Ok(crate::cli::INVALID);
-            }
+            Err(NoCases::Bad(report)) => return Ok(bad(&report)),
         };
         let (now, clocks, mut coverage) = (clock::now(), Clocks::of(snapshot), Coverage::default());
         let examples = snapshot.examples.iter().chain(&written);
@@ -110,13 +158,13 @@ impl Test {
             let written = std::fs::write(path, render::junit(&tried)?);
             written.with_context(|| format!("cannot write `{}`", path.display()))?;
         }
-        print::out(&match self.json {
+        let out = match self.json {
             true => format!("{:#}\n", render::json(&tried, gaps.as_ref())),
             false => render::text(&tried, gaps.as_ref(), self.verbose),
-        });
+        };
         let failed = tried.iter().any(|tried| tried.wrong.is_some())
             || self.require_coverage && gaps.is_some_and(|gaps| !gaps.gaps.is_empty());
-        Ok(if failed { crate::cli::DENIED } else { 0 })
+        Ok(Ran { status: if failed { crate::cli::DENIED } else { 0 }, out, err: String::new() })
     }
 }
 

@@ -13,6 +13,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::blessed::Blessed;
+use crate::proxy::process::Process;
 use crate::token;
 
 /// What signs the tokens of `tests/cli/policy.yaml`.
@@ -309,6 +310,28 @@ fn the_schema_of_cases_is_json() {
     let schema: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(schema["title"], "Postern cases");
     assert!(schema["$defs"].is_object() && schema["properties"]["cases"].is_object(), "{schema:#}");
+}
+
+#[test]
+fn test_tries_again_when_a_file_changes() {
+    let folder = tempfile::TempDir::new().expect("a scratch folder");
+    let (cases, log) = (folder.path().join("cases.yaml"), folder.path().join("log"));
+    let write = |expect: &str| {
+        let case = format!("{{get: https://app.example.test/assets/x, expect: {expect}}}");
+        std::fs::write(&cases, format!("version: 1\ncases: [{case}]\n...\n")).expect("cases");
+    };
+    write("allow");
+    let mut command = postern(&["test", "-c", POLICY, "--watch"]);
+    let mut process = Process::start("postern", command.arg(&cases), &log);
+    process.wait_until("a pass", || std::fs::read_to_string(&log).is_ok_and(|log| log.contains("1 passed, 0 failed")));
+    write("deny");
+    process
+        .wait_until("a failure", || std::fs::read_to_string(&log).is_ok_and(|log| log.contains("0 passed, 1 failed")));
+    std::fs::write(&cases, "version: 1\ncases: [").expect("cases");
+    process.wait_until("an error", || std::fs::read_to_string(&log).is_ok_and(|log| log.contains("cases.yaml:2")));
+    write("allow");
+    let passes = || std::fs::read_to_string(&log).is_ok_and(|log| log.matches("1 passed, 0 failed").count() == 2);
+    process.wait_until("a pass again", passes);
 }
 
 #[test]
