@@ -1,9 +1,15 @@
 //! Writing JSON on one line, whatever is in it.
 
+use std::cell::Cell;
 use std::fmt::Display;
 use std::fmt::Write;
 
 use serde_json::Value;
+
+thread_local! {
+    /// The last second that was written here, and how.
+    static SECOND: Cell<(i64, [u8; 19])> = const { Cell::new((i64::MIN, [0; 19])) };
+}
 
 /// The members of one object, written one after the other. The braces are the caller's.
 pub(super) struct Members<'o> {
@@ -39,7 +45,38 @@ impl<'o> Members<'o> {
 
     /// A moment in UTC, to the microsecond (RFC 3339).
     pub(super) fn time(&mut self, name: &'static str, at: jiff::Timestamp) {
-        self.plain(name, format_args!("{at:.6}"));
+        // Before 1970 the parts of a second count backwards.
+        let (second, part) = (at.as_second(), at.subsec_nanosecond());
+        let (known, text) = SECOND.get();
+        // Most lines are of the same second as the one before.
+        if known != second || part < 0 {
+            self.plain(name, format_args!("{at:.6}"));
+            if part >= 0 {
+                self.note_second(second);
+            }
+            return;
+        }
+        let micro = part / 1000;
+        self.name(name);
+        self.out.push('"');
+        self.out.push_str(std::str::from_utf8(&text).unwrap_or_default());
+        self.out.push('.');
+        for unit in [100_000, 10_000, 1000, 100, 10, 1] {
+            self.out.push(char::from(b'0' + (micro / unit % 10).unsigned_abs() as u8));
+        }
+        self.out.push_str("Z\"");
+    }
+
+    /// Remember how a second is written that was just written as `2026-12-01T12:53:36.918711Z"`. A year of another length
+    /// is not remembered.
+    fn note_second(&self, second: i64) {
+        let Some((text, rest)) = self.out.as_bytes().last_chunk::<28>().and_then(|end| end.split_first_chunk::<19>())
+        else {
+            return;
+        };
+        if rest.starts_with(b".") && self.out.as_bytes().iter().nth_back(28) == Some(&b'"') {
+            SECOND.set((second, *text));
+        }
     }
 
     /// `file:line`.
@@ -184,8 +221,9 @@ fn tree(out: &mut String, value: &Value) {
 /// marks that turn the direction of writing or end a line (F7).
 fn quote(out: &mut String, text: &str) {
     out.push('"');
-    let plain = |byte: u8| (0x20..0x7f).contains(&byte) && byte != b'"' && byte != b'\\';
-    if text.bytes().all(plain) {
+    let plain = |byte: u8| (0x20..0x7f).contains(&byte) & (byte != b'"') & (byte != b'\\');
+    // To the end in any case: so many are looked at together.
+    if text.bytes().fold(true, |all, byte| all & plain(byte)) {
         out.push_str(text);
     } else {
         for character in text.chars() {
@@ -209,6 +247,22 @@ fn quote(out: &mut String, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_is_written_as_if_nothing_was_remembered() {
+        let nanoseconds = [0, 1, 999, 1000, 123_456_789, 999_999_000, 999_999_999];
+        let seconds = [0, 1, 59, 1_796_129_616, 1_796_129_617, 253_402_207_200, -1, -62_135_596_800, -5_000_000_000];
+        for second in seconds {
+            for nanosecond in nanoseconds {
+                for _ in 0..2 {
+                    let at = jiff::Timestamp::new(second, nanosecond).expect("a time");
+                    let mut out = String::new();
+                    Members::new(&mut out).time("t", at);
+                    assert_eq!(out, format!("\"t\":\"{at:.6}\""), "{second} {nanosecond}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn f7_whatever_a_text_holds_it_is_one_line_and_reads_back() {
